@@ -1,0 +1,7 @@
+//! pytrader's pure core: bytes of a venue → book → view; commands → decisions → events → state.
+//!
+//! Nothing here knows Python, does I/O, reads a clock or starts a thread. Time is an argument ([`units::Now`]),
+//! money is an integer, and the same inputs give the same events on every machine.
+
+pub mod units;
+pub mod view;

@@ -1,0 +1,112 @@
+//! The market as a reader sees it: the best prices, the best levels of each side, and whether they can be trusted.
+
+use crate::units::{Price, Qty, Side};
+
+/// Levels a side that are published to readers.
+pub const DEPTH: usize = 100;
+
+/// One price of one side with the quantity that rests there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Level {
+    /// Price of the level.
+    pub price: Price,
+    /// Quantity at the price; 0 means that there is no such level.
+    pub quantity: Qty,
+}
+
+/// Whether the book can be trusted, and if not, how far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Sync {
+    /// Nothing received yet.
+    #[default]
+    Empty = 0,
+    /// Frames are kept until a snapshot bridges them.
+    Buffering = 1,
+    /// Snapshot and frames join without a gap.
+    Live = 2,
+    /// A gap, a refused frame, a cross or a lost connection: waits for a new snapshot.
+    Desynced = 3,
+}
+
+/// Best bid and ask with what a reader must know to trust them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TopOfBook {
+    /// Best bid; quantity 0 if the side is empty.
+    pub bid: Level,
+    /// Best ask; quantity 0 if the side is empty.
+    pub ask: Level,
+    /// The venue's update id of the newest book frame behind these prices.
+    pub update_id: u64,
+    /// Monotonic receive time of the newest valid book-stream frame (not of trades), ns.
+    pub recv_ns: i64,
+    /// State of the book.
+    pub sync: Sync,
+}
+
+impl TopOfBook {
+    /// Nanoseconds since the newest book-stream frame; never negative.
+    pub fn age_ns(&self, mono_ns: i64) -> i64 {
+        (mono_ns - self.recv_ns).max(0)
+    }
+
+    /// Both sides present and bid below ask.
+    pub fn uncrossed(&self) -> bool {
+        self.bid.quantity.0 > 0 && self.ask.quantity.0 > 0 && self.bid.price < self.ask.price
+    }
+}
+
+/// A consistent copy of the market for pricing: depth corrected by a newer top.
+///
+/// `bids` and `asks` hold the best levels in order, best first. A copy made for one order may hold only as many
+/// levels of the side it would take as that order needs.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Best prices and trust.
+    pub top: TopOfBook,
+    bids: [Level; DEPTH],
+    bid_count: usize,
+    asks: [Level; DEPTH],
+    ask_count: usize,
+}
+
+impl Default for View {
+    fn default() -> View {
+        View {
+            top: TopOfBook::default(),
+            bids: [Level::default(); DEPTH],
+            bid_count: 0,
+            asks: [Level::default(); DEPTH],
+            ask_count: 0,
+        }
+    }
+}
+
+impl View {
+    /// The levels that an order of side `taker` would take, best first: asks for a buy, bids for a sell.
+    pub fn takes(&self, taker: Side) -> &[Level] {
+        match taker {
+            Side::Buy => &self.asks[..self.ask_count],
+            Side::Sell => &self.bids[..self.bid_count],
+        }
+    }
+
+    /// Empties both sides and takes over `top`; levels follow by [`View::push`].
+    pub fn reset(&mut self, top: TopOfBook) {
+        self.top = top;
+        self.bid_count = 0;
+        self.ask_count = 0;
+    }
+
+    /// Appends the next worse level to the side that `taker` would take. Beyond [`DEPTH`] levels it is dropped.
+    pub fn push(&mut self, taker: Side, level: Level) {
+        let (side, count) = match taker {
+            Side::Buy => (&mut self.asks, &mut self.ask_count),
+            Side::Sell => (&mut self.bids, &mut self.bid_count),
+        };
+        if *count < DEPTH {
+            side[*count] = level;
+            *count += 1;
+        }
+    }
+}
