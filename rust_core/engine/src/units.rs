@@ -202,8 +202,26 @@ mod tests {
     #[test]
     fn decimals_outside_the_grammar_are_refused() {
         for text in [
-            "", ".", "1.", ".5", "-1", "+1", " 1", "1 ", "1e5", "NaN", "Infinity", "0x10", "1_0", "1,5", "1.123456789",
-            "1234567890123", "1.2.3", "\u{661}", "--1", "1.-5",
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "1e5",
+            "NaN",
+            "Infinity",
+            "0x10",
+            "1_0",
+            "1,5",
+            "1.123456789",
+            "1234567890123",
+            "1.2.3",
+            "\u{661}",
+            "--1",
+            "1.-5",
         ] {
             assert_eq!(parse_e8(text.as_bytes()), Err(DecimalError::Malformed), "{text:?}");
         }
@@ -218,7 +236,10 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_even_neighbour() {
-        assert_eq!([div_half_even(5, 2), div_half_even(7, 2), div_half_even(-5, 2), div_half_even(-7, 2)], [2, 4, -2, -4]);
+        assert_eq!(
+            [div_half_even(5, 2), div_half_even(7, 2), div_half_even(-5, 2), div_half_even(-7, 2)],
+            [2, 4, -2, -4]
+        );
         assert_eq!([div_half_even(8, 3), div_half_even(-8, 3), div_half_even(7, 3)], [3, -3, 2]);
     }
 
