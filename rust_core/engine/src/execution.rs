@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::desk::{OPEN_MAX, OpenOrder, Outcome, OrderRequest, RING, Report, SharedDesk};
+use crate::desk::{OPEN_MAX, OpenOrder, OrderRequest, Outcome, RING, Report, SharedDesk};
+use crate::published::Trade;
 use crate::risk::Reason;
 use crate::simulate::{Rules, Simulator};
 use crate::units::Now;
-use crate::view::{Trade, View};
+use crate::view::View;
 use crate::wake::{CrossWatch, Signal};
 
 enum Message {
@@ -43,7 +44,7 @@ impl SimulatedVenue {
             inbox: VecDeque::with_capacity(2 * OPEN_MAX),
             view: View::default(),
             prints: Vec::new(),
-            cursor: desk.published().trades.cursor(),
+            cursor: desk.published().trades.end(),
             reports: Vec::new(),
         };
         let signal = watch.signal();
@@ -96,13 +97,22 @@ impl SimulatedVenue {
         }
         self.desk.published().view(&mut exchange.view);
         exchange.prints.clear();
-        exchange.cursor = self.desk.published().trades.read_since(exchange.cursor, &mut exchange.prints);
+        exchange.cursor = self.desk.published().trades.read_since(exchange.cursor, &mut exchange.prints).cursor;
         exchange.simulator.due(now, &exchange.view, &exchange.prints, &mut exchange.reports);
         let (highest_buy, lowest_sell) = exchange.simulator.resting_bounds();
         self.watch.set(highest_buy, lowest_sell);
+        self.look_again();
         let count = exchange.reports.len();
         exchange.reports.drain(..).for_each(|report| self.desk.report(report, now));
         count
+    }
+
+    /// A top that came while the bounds were being stated was compared with the old ones.
+    fn look_again(&self) {
+        let top = self.desk.published().top();
+        if top.uncrossed() {
+            self.watch.on_top(top.bid.price, top.ask.price);
+        }
     }
 
     fn deliver(&self, simulator: &mut Simulator, message: Message, now: Now) {

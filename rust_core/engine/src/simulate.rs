@@ -5,9 +5,9 @@
 //! top reaches its price or a trade goes through it. What it does not know is in `docs/simulation.md`.
 
 use crate::desk::{BookTrust, End, Execution, OrderRequest, Report, Tif, Trade, trust};
+use crate::published::Trade as Print;
 use crate::risk::{Rate, Reason};
 use crate::units::{Money, Now, Price, Qty, Side};
-use crate::view::Trade as Print;
 use crate::view::{Level, View};
 
 /// How the simulated venue behaves.

@@ -50,6 +50,11 @@ impl CrossWatch {
         CrossWatch { highest_buy: AtomicI64::new(i64::MIN), lowest_sell: AtomicI64::new(i64::MAX), signal }
     }
 
+    /// The signal that a cross raises.
+    pub fn signal(&self) -> Arc<Signal> {
+        self.signal.clone()
+    }
+
     /// States the resting orders. After this call look at the book once: an earlier top was compared with the old prices.
     pub fn set(&self, highest_buy: Option<Price>, lowest_sell: Option<Price>) {
         self.highest_buy.store(highest_buy.map_or(i64::MIN, |price| price.0), Ordering::SeqCst);

@@ -6,6 +6,7 @@ mod event;
 mod evolve;
 mod orders;
 mod permit;
+mod shared;
 mod status;
 
 pub use decide::{Command, Execution, Outcome, Report, decide};
@@ -16,6 +17,7 @@ pub use event::{
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
 pub use permit::{BookTrust, Health, trust};
+pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
 
 use serde::Serialize;

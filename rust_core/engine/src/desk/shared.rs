@@ -12,9 +12,9 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::desk::{
     Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Phase, Refused, Report, Stamped, Started,
 };
+use crate::published::Published;
 use crate::risk::{Assets, Breaches, Reason};
 use crate::units::{Now, Qty, Side};
-use crate::published::Published;
 use crate::view::{TopOfBook, View};
 use crate::wake::Signal;
 
@@ -209,7 +209,10 @@ impl Deciding {
         let Deciding { desk, events, view } = self;
         if let Command::Release { order } = command {
             let newest_durable = desk.committed;
-            assert!(newest_durable >= desk.state.intent_of(*order), "order {order} released before its intent was durable");
+            assert!(
+                newest_durable >= desk.state.intent_of(*order),
+                "order {order} released before its intent was durable"
+            );
         }
         desk.run(command, now, view, |stamped| {
             events.push(stamped).unwrap_or_else(|_| panic!("the ring to the journal is full"));
