@@ -21,9 +21,9 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 
-OFFLINE := echo "This step failed. If a host could not be reached above: packages are downloaded once; connect and repeat." >&2; exit 1
+FAILED := echo "Not built; the reason stands above. If a host could not be reached: the first build downloads packages, so connect and repeat." >&2; exit 1
 # On a terminal cargo shows what it compiles; elsewhere only what went wrong.
-INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/maturin develop --release --locked $$quiet --extras
+INSTALL = [ -t 1 ] || { quiet=--quiet; export CARGO_TERM_QUIET=true; }; PIP_QUIET=1 $(BIN)/maturin develop --release --locked $$quiet --extras
 # 3 says that risk refused an order, which is no error of a session at the terminal.
 SESSION_ENDS = || { code=$$?; [ -t 1 ] && [ $$code -eq 3 ] || exit $$code; }
 
@@ -78,7 +78,7 @@ help: ## this list; ARGS="..." is handed on to the program
 		rm -rf .venv && "$$python" -m venv .venv || exit 1; \
 	fi
 	@echo "Installing the builder ..."
-	@$(BIN)/pip install --quiet maturin || { $(OFFLINE); }
+	@$(BIN)/pip install --quiet maturin || { $(FAILED); }
 	@printf %s '$(CURDIR)' > $@
 
 .PHONY: MOVED
@@ -86,10 +86,10 @@ MOVED:
 
 $(CORE): .venv/made $(RUST)
 	@[ -d target/release ] || first=" (the first time takes about two minutes)"; echo "Building the Rust core$$first ..."
-	@$(INSTALL) sandbox || { $(OFFLINE); }
+	@$(INSTALL) sandbox || { $(FAILED); }
 	@touch $@
 
 .venv/dev: .venv/made | $(CORE)
 	@echo "Installing the test and lint tools ..."
-	@$(INSTALL) sandbox,dev || { $(OFFLINE); }
+	@$(INSTALL) sandbox,dev || { $(FAILED); }
 	@touch $@
