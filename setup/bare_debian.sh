@@ -43,7 +43,7 @@ clone() {
 # A command in the bare Debian, with a clean environment but for the registry settings, without a terminal.
 inside() {
     local settings=()
-    mapfile -t settings < <(env | grep -E '^(PIP|CARGO)_[A-Z_]+=' | grep -vE '^(PIP_CONSTRAINT|CARGO_HOME|CARGO_TARGET_DIR)=' || true)
+    mapfile -t settings < <(env | grep -E '^(PIP|CARGO)_[A-Z_]+=' | grep -vE '^(PIP_CONSTRAINT|PIP_FIND_LINKS|CARGO_HOME|CARGO_TARGET_DIR)=' || true)
     folder="$folder" unshare --mount --pid --fork bash -euc '
         mount -t proc proc "$folder/proc"
         mkdir -p "$folder/dev/pts" "$folder/dev/shm"
