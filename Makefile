@@ -1,0 +1,95 @@
+# Every command of the project. `make` alone prints them.
+#
+# What is built once is remembered by three files: .venv/made (the environment and the builder), the extension itself, and
+# .venv/dev (test and lint tools). The package is installed in place, so a change to a Python file needs no new install.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+
+BIN := .venv/bin
+CORE := pytrader/_core.abi3.so
+# Folders are listed too: their time changes when a file is added or removed.
+RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
+# Scripts in .venv name it by its full path: in a clone that was moved, or without its Python, it is made anew.
+MADE_FOR := $(shell $(BIN)/python -c '' 2>/dev/null && cat .venv/made 2>/dev/null)
+
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+
+FAILED := echo "Not built; the reason stands above. If a host could not be reached: the first build downloads packages, so connect and repeat." >&2; exit 1
+# On a terminal cargo shows what it compiles; elsewhere only what went wrong.
+INSTALL = [ -t 1 ] || { quiet=--quiet; export CARGO_TERM_QUIET=true; }; PIP_QUIET=1 $(BIN)/maturin develop --release --locked $$quiet --extras
+# 3 says that risk refused an order, which is no error of a session at the terminal.
+SESSION_ENDS = || { code=$$?; [ -t 1 ] && [ $$code -eq 3 ] || exit $$code; }
+
+.PHONY: demo
+demo: $(CORE) ## build everything and open the terminal on the offline market (no terminal: a scripted session)
+	@[ -t 1 ] || auto=--auto; $(BIN)/pytrader demo $$auto $(ARGS) $(SESSION_ENDS)
+
+.PHONY: run
+run: $(CORE) ## live Binance market data, simulated fills
+	@$(BIN)/pytrader run $(ARGS) $(SESSION_ENDS)
+
+.PHONY: test
+test: .venv/dev ## cargo test, then pytest
+	cargo test --locked --quiet
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: lint test ## formats, lints, types, stub, then test: what must hold before a change lands
+
+.PHONY: lint
+lint: .venv/dev ## the first half of check
+	@setup/tools.sh --lint >/dev/null
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/python -m mypy.stubtest pytrader._core
+
+.PHONY: bench
+bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name contains it
+	cargo bench --locked --quiet $(if $(BENCH),-- '$(BENCH)')
+	$(BIN)/python benches/bench.py $(BENCH)
+
+.PHONY: soak
+soak: $(CORE) ## a long session under load that watches memory, threads and files
+	$(BIN)/python benches/soak.py $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built (the journals in the state folder stay)
+	rm -rf .venv target $(CORE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list; ARGS="..." is handed on to the program
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+.venv/made: pyproject.toml constraints.txt $(if $(filter-out $(CURDIR),$(MADE_FOR))$(if $(MADE_FOR),,missing),MOVED)
+	@python=$$(setup/tools.sh) || exit 1; \
+	if [ '$(MADE_FOR)' != '$(CURDIR)' ]; then \
+		echo "Making .venv with $$("$$python" --version) ..."; \
+		rm -rf .venv && "$$python" -m venv .venv || exit 1; \
+	fi
+	@echo "Installing the builder ..."
+	@$(BIN)/pip install --quiet maturin || { $(FAILED); }
+	@printf %s '$(CURDIR)' > $@
+
+.PHONY: MOVED
+MOVED:
+
+$(CORE): .venv/made $(RUST)
+	@[ -d target/release ] || first=" (the first time takes about two minutes)"; echo "Building the Rust core$$first ..."
+	@$(INSTALL) sandbox || { $(FAILED); }
+	@touch $@
+
+.venv/dev: .venv/made | $(CORE)
+	@echo "Installing the test and lint tools ..."
+	@$(INSTALL) sandbox,dev || { $(FAILED); }
+	@touch $@

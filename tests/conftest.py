@@ -1,0 +1,33 @@
+"""What every test stands on: a state folder of its own, no settings from outside, recordings where they exist."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+REPO = Path(__file__).parents[1]
+
+# A busy machine breaks any deadline. In CI the examples are the same each time, so that a failure is the change's own.
+hypothesis.settings.register_profile("here", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("here")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads the user's settings or touches the user's journals; programs that tests start inherit this."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PYTRADER_")]:
+            patch.delenv(name)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Return the folder of recorded exchange traffic beside the repository; without it the test is skipped."""
+    folder = REPO.parent / "shared" / "recordings"
+    if not folder.is_dir():
+        pytest.skip("needs the recordings in ../shared/recordings, which are not part of the repository")
+    return folder
