@@ -22,7 +22,7 @@ DENSE: Final = 25_000  # ticks from the touch within which levels lie that dense
 RECENT: Final = 64
 
 DEEP_SIZE: Final = ((0, 9e-5), (0.05, 1e-4), (0.1, 1.2e-4), (0.25, 2e-4), (0.5, 2e-3), (0.75, 0.045), (0.9, 0.37), (0.99, 1.5), (1, 5.5))
-TOUCH_TARGET: Final = ((0, 2e-3), (0.1, 0.1), (0.25, 0.7), (0.5, 2.2), (0.75, 3.8), (0.9, 5.0), (0.99, 8.0), (1, 10.0))
+TOUCH_TARGET: Final = ((0, 2e-4), (0.1, 0.01), (0.25, 0.2), (0.5, 1.3), (0.75, 3.0), (0.9, 4.2), (0.99, 6.0), (1, 8.0))
 TOUCH_STEP: Final = ((0, 1e-4), (0.1, 5e-4), (0.25, 0.02), (0.5, 0.12), (0.75, 0.4), (0.9, 0.8), (0.99, 2.5), (1, 5.0))
 FIRST_STEP: Final = ((0, 9e-5), (0.25, 2e-3), (0.5, 0.045), (0.75, 0.2), (0.9, 0.45), (1, 2.0))
 TRADE_SIZE: Final = ((0, 8e-5), (0.25, 1.1e-4), (0.5, 6.6e-4), (0.75, 0.014), (0.9, 0.057), (0.95, 0.1), (0.99, 0.324), (1, 1.5))
@@ -51,7 +51,7 @@ class Flow:
         self._trade = quantile_table(TRADE_SIZE, LOTS, dust)
         self._distance = quantile_table(DISTANCE, near, 1)
         self._push = quantile_table(PUSH, near * scenario.push_scale, 1)
-        self._spare = [2 * near * SPACING * (1 + (d / (near * DENSE)) ** 2) for d in self._distance]
+        self._spare = [0.7 * near * SPACING * (1 + (d / (near * DENSE)) ** 2) for d in self._distance]
         self._recent: list[tuple[Ladder, int]] = []
         self._pressure_up = True
         self._targets = {1: self._draw(self._target), -1: self._draw(self._target)}
@@ -170,7 +170,7 @@ class Flow:
         left = min(ladder.lots[best], self._draw(self._first))
         if left != ladder.lots[best]:
             self.book.place(ladder, best, left)
-        return self.take(up, max(2, self.trade_count()))
+        return self.take(up, self.trade_count())
 
     def close_spread(self) -> None:
         """Quote inside a spread wider than one tick: mostly behind the move, sometimes back against it."""
@@ -179,7 +179,7 @@ class Flow:
             return
         follows = self.rng.random() < 0.72
         bids, asks = self.book.bids, self.book.asks
-        step = width - 1 if self.rng.random() < 0.6 else 1 + int(self.rng.random() * (width - 1))
+        step = width - 1 if self.rng.random() < 0.4 else 1 + int(self.rng.random() * (width - 1))
         ladder = bids if self._pressure_up == follows else asks
         tick = bids.best() + step if ladder is bids else asks.best() - step
         self._targets[ladder.sign] = self._draw(self._target)

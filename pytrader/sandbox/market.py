@@ -85,11 +85,14 @@ class Market:
         if self._is_silent(at_ns):
             return
         mood = math.exp(self._mood - scenario.mood_spread**2 / 2) * self._rate
-        at_touch = mood + min(self._excited, 20.0) * self._rate
-        self._arrivals(at_ns, scenario.deep_rate * at_touch, self._deep)
-        self._arrivals(at_ns, scenario.touch_rate * at_touch, self._touch_flurry)
+        excited = min(self._excited, 20.0 * self._rate)
+        steady = math.sqrt(mood * self._rate)  # away from the touch activity swings less
+        self._arrivals(at_ns, scenario.deep_rate * (steady + excited), self._deep)
+        self._arrivals(at_ns, scenario.touch_rate * (mood + excited), self._touch_flurry)
         self._arrivals(at_ns, scenario.take_rate * mood, self._take)
         self._arrivals(at_ns, scenario.run_rate * mood, self._run)
+        if scenario.fall_s[0] * 1e9 <= at_ns < scenario.fall_s[1] * 1e9:
+            self._arrivals(at_ns, scenario.fall_rate * self._rate, self._fall)
 
     def _is_silent(self, at_ns: int) -> bool:
         silence_s, rng = self.scenario.silence_s, self.rng
@@ -101,6 +104,8 @@ class Market:
         return at_ns < self._silent_until_ns
 
     def _arrivals(self, start_ns: int, rate: float, act: Callable[[int, int], None]) -> None:
+        if rate <= 0:
+            return
         draw, per_ns = self.rng.expovariate, rate / 1e9
         at_ns = start_ns + draw(per_ns)
         while at_ns < start_ns + SLOT_NS:
@@ -135,8 +140,13 @@ class Market:
         self._tell_top(at_ns)
 
     def _run(self, at_ns: int, _: int) -> None:
+        self._pushes(at_ns, int(self.rng.random() < 0.5))
+
+    def _fall(self, at_ns: int, _: int) -> None:
+        self._pushes(at_ns, 0)
+
+    def _pushes(self, at_ns: int, up: int) -> None:
         """Start a run: several pushes in one direction, each of which sets off re-quotes."""
-        up = int(self.rng.random() >= self.scenario.down_share)
         for _ in range(self._burst_size(self.scenario.run_size)):
             self._schedule(at_ns, self._push, up)
             at_ns += int(self.rng.expovariate(1 / (self.scenario.push_gap_ms * MS)))
