@@ -1,11 +1,11 @@
+# ruff: noqa: INP001 - a script, not part of a package
 """Compare the offline market with recordings of the real one, by the same statistics.
 
-    python docs/calibrate.py ../shared/recordings/binance/spot_btcusdt_20240809T0000_combined \
-        ../shared/recordings/binance/spot_btcusdt_20240808T2354_combined
+    python docs/calibrate.py RECORDING ... [--scenario calm] [--seeds 7 8] [--seconds 320]
 
-prints a Markdown table: one column a recording, then one a seed of `--scenario` over as long a time. Recordings are pairs
-`<name>.frames.jsonl[.zst|.gz]` and `<name>.recv_ns.txt[.zst|.gz]`; `.zst` needs the `zstd` program. Distances are in basis
-points (bp) of the price, because the two markets stand at different prices.
+prints a Markdown table: one column a recording, then one a seed. A recording is named without its endings; it is a pair
+`<name>.frames.jsonl[.zst|.gz]` and `<name>.recv_ns.txt[.zst|.gz]`, and `.zst` needs `zstd`. Distances are in
+basis points (bp) of the price, because the two markets stand at different prices.
 """
 
 import argparse
@@ -106,7 +106,9 @@ def top_rows(tickers: Sequence[Stamped]) -> Rows:
     return {
         "spread of 1 tick, share of bookTickers": f"{spreads.count(1) / len(spreads):.3f}",
         "spread of 1 tick, share of time": f"{held / (tickers[-1][0] - tickers[0][0]):.3f}",
-        "size at the touch, BTC: p10 / p25 / p50 / p75 / p90 / p99": at(sizes, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, digits=2),
+        "size at the touch, BTC: p10 / p25 / p50 / p75 / p90 / p99": at(
+            sizes, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, digits=2
+        ),
         "bookTickers that move the bid, share": f"{len(moved) / len(moves):.3f}",
         "such a move, bp: p50 / p90 / p99": at(moved, 0.5, 0.9, 0.99, digits=3),
         "move of the bid in 1 s, bp: p50 / p90 / p99": at(second_moves, 0.5, 0.9, 0.99, digits=2),

@@ -1,10 +1,10 @@
-"""The resting book: integer ticks and lots, one update id per level change, and what changed since the last depth frame."""
+"""The resting book: integer ticks and lots, one update id a level change, what changed since the last depth frame."""
 
 from bisect import bisect_left, insort
 
 
 class Ladder:
-    """One side of the book. A level's key is its tick (bids) or minus its tick (asks), so the best key is the last one."""
+    """One side of the book. A level's key is its tick (bids) or minus its tick (asks): the best key is the last one."""
 
     __slots__ = ("changed", "changed_slow", "keys", "lots", "sign")
 

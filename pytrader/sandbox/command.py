@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", choices=SCENARIOS, default="calm", help="what kind of market (default calm)")
     parser.add_argument("--rate", type=_positive, default=1.0, help="factor on every rate (default 1)")
     parser.add_argument(
-        "--start-price", type=_price_ticks, default=START_TICKS, metavar="USDT", help="first best bid (default 26795.40)"
+        "--start-price",
+        type=_price_ticks,
+        default=START_TICKS,
+        metavar="USDT",
+        help="first best bid (default 26795.40)",
     )
     parser.add_argument("--ping-seconds", type=_positive, default=20.0, help="between the server's pings (default 20)")
     parser.add_argument("--certfile", help="serve TLS with this certificate (PEM)")
@@ -50,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve until SIGINT, SIGTERM or the end of the parent's pipe; return the exit code (0, or 1 for a failed start)."""
+    """Serve until SIGINT, SIGTERM or the end of the parent's pipe; return 0, or 1 if it could not start."""
     try:
         return asyncio.run(_serve(given))
     except ModuleNotFoundError as missing:
@@ -74,9 +78,7 @@ async def _serve(given: argparse.Namespace) -> int:
     ended = _end_signals(given.parent_pipe)
     port = await server.start(given.port, tls)
     scheme = "https" if tls else "http"
-    print(
-        f"Offline market on {scheme}://{HOST}:{port} (scenario {given.scenario}, seed {given.seed})", flush=True
-    )
+    print(f"Offline market on {scheme}://{HOST}:{port} (scenario {given.scenario}, seed {given.seed})", flush=True)
     await ended.wait()
     await server.stop()
     return 0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 TABLE_SIZE = 1024
 
@@ -12,7 +13,8 @@ def quantile_table(points: Sequence[tuple[float, float]], scale: float, floor: i
     `points` are (quantile in [0, 1], value > 0), ascending, first 0 and last 1; values between two points lie on a
     straight line of their logarithm.
     """
-    assert points[0][0] == 0 and points[-1][0] == 1, "the points must span all quantiles"
+    assert points[0][0] == 0, "the first point must be the lowest quantile"
+    assert points[-1][0] == 1, "the last point must be the highest quantile"
     table = []
     for index in range(TABLE_SIZE):
         quantile = (index + 0.5) / TABLE_SIZE
@@ -21,7 +23,7 @@ def quantile_table(points: Sequence[tuple[float, float]], scale: float, floor: i
 
 
 def _interpolated(points: Sequence[tuple[float, float]], quantile: float) -> float:
-    for (left_q, left), (right_q, right) in zip(points, points[1:], strict=False):
+    for (left_q, left), (right_q, right) in pairwise(points):
         if quantile <= right_q:
             share = (quantile - left_q) / (right_q - left_q)
             return math.exp(math.log(left) + share * (math.log(right) - math.log(left)))

@@ -11,7 +11,9 @@ The body is one JSON object; every key is optional:
 | `shutdown` | true | `serverShutdown` is sent |
 | `send` | text | the text is sent as one WebSocket message, whatever it says |
 | `old_snapshots` | number | the next snapshots are the one of the market's start |
-| `rest_status` | status, `rest_count` (1), `retry_after_s` | the next REST calls fail with it, 418 and 429 with Retry-After |
+| `rest_status` | HTTP status | the next REST call fails with it; 418 and 429 carry Retry-After |
+| `rest_count` | number (1) | how many calls `rest_status` is for |
+| `retry_after_s` | seconds (1) | what Retry-After says |
 | `mute_pings` | true or false | no pings are sent and none answered |
 """
 

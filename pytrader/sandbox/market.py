@@ -1,7 +1,7 @@
 """The synthetic market: virtual time, arrivals in bursts, and the frames they make.
 
-`Market.advance(until_ns)` returns the frames of a stretch of virtual time. They depend on seed, scenario, rate and start
-price only, never on how the time is cut into stretches; `epoch_ms` alone ties event times to a wall clock.
+`Market.advance(until_ns)` returns the frames of a stretch of virtual time. They depend on seed, scenario, rate and
+start price only, never on how the time is cut into stretches; `epoch_ms` alone ties event times to a wall clock.
 """
 
 import heapq

@@ -1,8 +1,9 @@
 """The REST side in Binance's shapes: pure answers from a market, no socket."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from pytrader.sandbox import frames
@@ -10,6 +11,7 @@ from pytrader.sandbox.book import Book
 
 MOST_LEVELS: Final = 5_000
 DEFAULT_LEVELS: Final = 100
+Query: TypeAlias = dict[str, str]
 JSON: Final = "application/json;charset=UTF-8"
 
 _FILTERS: Final = [
@@ -51,28 +53,26 @@ def answer(method: str, target: str, book: Book, now_ms: int) -> Reply:
     if method != "GET":
         return error(405, -1000, f"{method} is not supported here.")
     query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
-    match url.path:
-        case "/api/v3/ping":
-            return Reply(200, "{}")
-        case "/api/v3/time":
-            return Reply(200, f'{{"serverTime":{now_ms}}}')
-        case "/api/v3/exchangeInfo":
-            return _exchange_info(query, now_ms)
-        case "/api/v3/depth":
-            return _depth(query, book)
-        case "/api/v3/ticker/bookTicker":
-            return _book_ticker(query, book)
-    return error(404, -1000, f"No such path: {url.path}")
+    path = _PATHS.get(url.path)
+    return path(query, book, now_ms) if path else error(404, -1000, f"No such path: {url.path}")
 
 
-def _symbol_error(query: dict[str, str]) -> Reply | None:
+def _ping(_query: Query, _book: Book, _now_ms: int) -> Reply:
+    return Reply(200, "{}")
+
+
+def _time(_query: Query, _book: Book, now_ms: int) -> Reply:
+    return Reply(200, f'{{"serverTime":{now_ms}}}')
+
+
+def _symbol_error(query: Query) -> Reply | None:
     symbol = query.get("symbol")
     if not symbol:
         return error(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
     return None if symbol == frames.SYMBOL else error(400, -1121, "Invalid symbol.")
 
 
-def _depth(query: dict[str, str], book: Book) -> Reply:
+def _depth(query: Query, book: Book, _now_ms: int) -> Reply:
     limit = query.get("limit", str(DEFAULT_LEVELS))
     if refused := _symbol_error(query):
         return refused
@@ -82,7 +82,7 @@ def _depth(query: dict[str, str], book: Book) -> Reply:
     return Reply(200, frames.snapshot(book.update_id, book.bids.top(count), book.asks.top(count)))
 
 
-def _book_ticker(query: dict[str, str], book: Book) -> Reply:
+def _book_ticker(query: Query, book: Book, _now_ms: int) -> Reply:
     if refused := _symbol_error(query):
         return refused
     bid, bid_lots, ask, ask_lots = book.top()
@@ -96,7 +96,7 @@ def _book_ticker(query: dict[str, str], book: Book) -> Reply:
     return Reply(200, json.dumps(ticker, separators=(",", ":")))
 
 
-def _exchange_info(query: dict[str, str], now_ms: int) -> Reply:
+def _exchange_info(query: Query, _book: Book, now_ms: int) -> Reply:
     if "symbol" in query and (refused := _symbol_error(query)):
         return refused
     symbol = {
@@ -120,3 +120,12 @@ def _exchange_info(query: dict[str, str], now_ms: int) -> Reply:
         "symbols": [symbol],
     }
     return Reply(200, json.dumps(info, separators=(",", ":")))
+
+
+_PATHS: Final[dict[str, Callable[[Query, Book, int], Reply]]] = {
+    "/api/v3/ping": _ping,
+    "/api/v3/time": _time,
+    "/api/v3/exchangeInfo": _exchange_info,
+    "/api/v3/depth": _depth,
+    "/api/v3/ticker/bookTicker": _book_ticker,
+}

@@ -41,7 +41,7 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         CALM,
         # The recordings' busiest second (954 trades, 505 bookTickers, 3,500 depth levels), sustained.
-        replace(CALM, name="busy", deep_rate=300.0, touch_rate=95.0, take_rate=150.0, take_tail=1.15, mood_spread=0.3),
+        replace(CALM, name="busy", deep_rate=400.0, touch_rate=70.0, take_rate=175.0, take_tail=1.15, mood_spread=0.3),
         replace(CALM, name="crash", deep_rate=400.0, touch_rate=60.0, take_rate=60.0, take_tail=1.25, push_scale=4.0,
                 fall_rate=2.8, fall_s=(5.0, 65.0), mood_spread=0.4),
         replace(CALM, name="quiet", deep_rate=4.0, touch_rate=1.2, touch_size=1.5, take_rate=0.4, run_rate=0.03,

@@ -13,6 +13,7 @@ from pytrader.sandbox.market import Market
 from pytrader.sandbox.session import Session
 
 HOST: Final = "127.0.0.1"
+PINGS_UNANSWERED: Final = 3  # the real one: every 20 s, dropped after 60 s
 SHORTEST_TICK_S: Final = 0.001  # frames due within it leave in one write
 LONGEST_STEP_NS: Final = 50_000_000  # of market time in one tick, so that an overloaded clock still serves its clients
 MOST_BEHIND_NS: Final = 1_000_000_000  # beyond this the market's clock slips instead of catching up in a burst
@@ -144,7 +145,7 @@ class Server:
         self._timers["ping"] = self._loop.call_at(now + self._ping_s, self._ping)
         if not self.faults.mute_pings:
             for session in list(self.sessions):
-                session.ping(now)
+                session.ping(now, PINGS_UNANSWERED * self._ping_s)
 
 
 def _encoded(made: list[frames.Frame], *, wrapped: bool) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides the rest."""
+"""One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides."""
 
 import asyncio
 import time
@@ -27,7 +27,6 @@ from pytrader.sandbox.subscriptions import Subscriptions
 MOST_BODY_BYTES: Final = 1 << 20
 MOST_UNSENT_BYTES: Final = 32 << 20  # a client that reads slower than this much behind is dropped
 MOST_MESSAGES_A_SECOND: Final = 5
-PONG_DEADLINE_S: Final = 60.0
 
 
 class Exchange(Protocol):
@@ -89,11 +88,11 @@ class Session(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.write(data)
 
-    def ping(self, now: float) -> None:
-        """Send the server's ping, or drop a client that has left one unanswered for 60 s."""
+    def ping(self, now: float, deadline_s: float) -> None:
+        """Send the server's ping, or drop a client that has answered none for `deadline_s`."""
         if self._unanswered_since is None:
             self._unanswered_since = now
-        elif now - self._unanswered_since >= PONG_DEADLINE_S:
+        elif now - self._unanswered_since >= deadline_s:
             self._transport.abort()
             return
         assert self._websocket is not None

@@ -49,7 +49,7 @@ class Subscriptions:
                 self.wrapped = wrapped
             case "SET_PROPERTY", ["combined", _]:
                 return _refusal(1, "Invalid value type: expected Boolean", request_id)
-            case ("SET_PROPERTY" | "GET_PROPERTY"), _:
+            case (("SET_PROPERTY" | "GET_PROPERTY"), _):
                 return _refusal(0, "Unknown property", request_id)
             case _ if not all(isinstance(name, str) for name in params):
                 return _refusal(2, "Invalid request: stream name must be a string", request_id)
