@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::desk::{
-    Command, Desk as Core, Event, Health, Opened, OrderRequest, Outcome, Profile, Refused, SharedDesk, Stamped, Started,
-    Tif, quantiles, status,
+    Command, Desk as Core, Event, Health, Opened, OrderRequest, Outcome, Profile, Refused, SharedDesk, Stamped,
+    Started, Tif, quantiles, status,
 };
 use engine::latency::Histogram;
 use engine::risk::{Assets, Instrument, Limits, Rate, Reason};
@@ -42,9 +42,9 @@ impl Verdict {
     fn new(outcome: Outcome, seq: u64) -> Verdict {
         match outcome {
             Outcome::Refused(refused) => Verdict::refused(&refused, seq),
-            Outcome::Accepted { order } => Verdict {
-                accepted: true, order_id: Some(order), reason: None, codes: Vec::new(), detail: None, seq,
-            },
+            Outcome::Accepted { order } => {
+                Verdict { accepted: true, order_id: Some(order), reason: None, codes: Vec::new(), detail: None, seq }
+            }
             other => panic!("a submit answers {other:?}"),
         }
     }
@@ -93,9 +93,9 @@ pub struct Rules {
     #[pyo3(item)]
     max_daily_loss_e8: i64,
     #[pyo3(item)]
-    slippage_e8: i64,
+    pub(crate) slippage_e8: i64,
     #[pyo3(item)]
-    stale_after_ms: i64,
+    pub(crate) stale_after_ms: i64,
 }
 
 impl Rules {
@@ -177,8 +177,14 @@ impl Desk {
     #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, mono_ns=None, utc_ns=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn submit(
-        &self, side: &str, quantity_e8: i64, limit_e8: Option<i64>, tif: Option<&str>, reduce_only: bool,
-        mono_ns: Option<i64>, utc_ns: Option<i64>,
+        &self,
+        side: &str,
+        quantity_e8: i64,
+        limit_e8: Option<i64>,
+        tif: Option<&str>,
+        reduce_only: bool,
+        mono_ns: Option<i64>,
+        utc_ns: Option<i64>,
     ) -> PyResult<Verdict> {
         let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
         let asked = at(mono_ns, utc_ns);
@@ -191,8 +197,14 @@ impl Desk {
     #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, mono_ns=None, utc_ns=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn check(
-        &self, side: &str, quantity_e8: i64, limit_e8: Option<i64>, tif: Option<&str>, reduce_only: bool,
-        mono_ns: Option<i64>, utc_ns: Option<i64>,
+        &self,
+        side: &str,
+        quantity_e8: i64,
+        limit_e8: Option<i64>,
+        tif: Option<&str>,
+        reduce_only: bool,
+        mono_ns: Option<i64>,
+        utc_ns: Option<i64>,
     ) -> PyResult<Verdict> {
         let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
         Ok(Verdict::new(self.shared.check(&request, at(mono_ns, utc_ns)), 0))
@@ -231,15 +243,23 @@ impl Desk {
     }
 
     /// Waits up to `timeout_ms` without the GIL and takes up to `most` events `(seq, mono_ns, utc_ns, body)`.
-    fn next_events<'py>(&self, py: Python<'py>, most: usize, timeout_ms: u64) -> Vec<(u64, i64, i64, Bound<'py, PyBytes>)> {
+    fn next_events<'py>(
+        &self,
+        py: Python<'py>,
+        most: usize,
+        timeout_ms: u64,
+    ) -> Vec<(u64, i64, i64, Bound<'py, PyBytes>)> {
         let rows = py.detach(|| self.take_events(most, Duration::from_millis(timeout_ms)));
-        rows.into_iter().map(|(seq, now, body)| (seq, now.mono_ns, now.utc_ns, PyBytes::new(py, body.as_bytes()))).collect()
+        rows.into_iter()
+            .map(|(seq, now, body)| (seq, now.mono_ns, now.utc_ns, PyBytes::new(py, body.as_bytes())))
+            .collect()
     }
 
     /// Everything up to event `seq` is durable: orders may leave, people may be told.
-    fn committed(&self, seq: u64) {
+    #[pyo3(signature = (seq, mono_ns=None))]
+    fn committed(&self, seq: u64, mono_ns: Option<i64>) {
         self.shared.committed(seq);
-        self.stages().note_commit(seq, now());
+        self.stages().note_commit(seq, at(mono_ns, None));
     }
 
     /// Says whether the journal can be written. Orders are refused while it cannot.
@@ -323,7 +343,13 @@ pub(crate) fn at(mono_ns: Option<i64>, utc_ns: Option<i64>) -> Now {
     }
 }
 
-fn request(side: &str, quantity_e8: i64, limit_e8: Option<i64>, tif: Option<&str>, reduce: bool) -> PyResult<OrderRequest> {
+fn request(
+    side: &str,
+    quantity_e8: i64,
+    limit_e8: Option<i64>,
+    tif: Option<&str>,
+    reduce: bool,
+) -> PyResult<OrderRequest> {
     let side = match side {
         "buy" => Side::Buy,
         "sell" => Side::Sell,

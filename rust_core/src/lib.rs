@@ -2,8 +2,10 @@
 
 mod book;
 mod clock;
+mod desk;
 mod mailbox;
 mod replay;
+mod simulator;
 mod units;
 
 use pyo3::prelude::*;
@@ -14,7 +16,11 @@ mod _core {
     #[pymodule_export]
     use crate::book::{Book, Top};
     #[pymodule_export]
+    use crate::desk::{Desk, Verdict};
+    #[pymodule_export]
     use crate::replay::Replay;
+    #[pymodule_export]
+    use crate::simulator::Simulator;
     #[pymodule_export]
     use crate::units::{format_e8, format_fixed, parse_e8};
 }

@@ -28,10 +28,18 @@ impl Simulator {
     #[new]
     #[pyo3(signature = (book, desk, *, seed, min_delay_ms=10, max_delay_ms=100, taker_fee_e8=0, maker_fee_e8=0))]
     fn new(
-        book: &Book, desk: &Desk, seed: u64, min_delay_ms: i64, max_delay_ms: i64, taker_fee_e8: i64, maker_fee_e8: i64,
+        book: &Book,
+        desk: &Desk,
+        seed: u64,
+        min_delay_ms: i64,
+        max_delay_ms: i64,
+        taker_fee_e8: i64,
+        maker_fee_e8: i64,
     ) -> PyResult<Simulator> {
         if !(0..=max_delay_ms).contains(&min_delay_ms) {
-            return Err(PyValueError::new_err(format!("delays from {min_delay_ms} to {max_delay_ms} ms are out of order")));
+            return Err(PyValueError::new_err(format!(
+                "delays from {min_delay_ms} to {max_delay_ms} ms are out of order"
+            )));
         }
         let rules = Rules {
             seed,
