@@ -1,5 +1,5 @@
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from typing import Self, final
 
 def parse_e8(text: str) -> int: ...
 def format_e8(value: int) -> str: ...
@@ -49,12 +49,18 @@ Event = tuple[int, int, int, bytes]
 
 @final
 class Verdict:
-    accepted: Final[bool]
-    order_id: Final[int | None]
-    reason: Final[str | None]
-    codes: Final[list[str]]
-    detail: Final[str | None]
-    seq: Final[int]
+    @property
+    def accepted(self) -> bool: ...
+    @property
+    def order_id(self) -> int | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def codes(self) -> list[str]: ...
+    @property
+    def detail(self) -> str | None: ...
+    @property
+    def seq(self) -> int: ...
 
 @final
 class Desk:

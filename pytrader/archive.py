@@ -1,0 +1,40 @@
+"""What a journal says without an engine: read-only, also beside a running one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pytrader._core import Book, Desk, parse_e8
+from pytrader.app import price_decimals, recover, rules
+from pytrader.journal import JournalView
+from pytrader.status import Snapshot, snapshot
+from pytrader.venues import VENUES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytrader.settings import Settings
+
+
+def snapshot_of(folder: Path, settings: Settings) -> Snapshot:
+    """Return the page that the journal in `folder` gives. Raises JournalError if there is none or it is damaged."""
+    book = Book(settings.venue, settings.symbol)
+    # Limits and filters come with the journal's own start events; these hold only until the first of them.
+    desk = Desk(book, rules(settings, VENUES[settings.venue].instrument(settings.symbol)))
+    view = JournalView.open(folder)
+    try:
+        recover(desk, view)
+    finally:
+        view.close()
+    page = desk.status()
+    known = orjson.loads(page)
+    return snapshot(
+        page,
+        book.top(),
+        book.frame_latency(),
+        book.counters(),
+        last_reject=known["last_refusal"],
+        price_decimals=price_decimals(parse_e8(known["instrument"]["tick"])),
+    )
