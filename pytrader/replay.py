@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--venue", default="binance", help="whose frames they are (default: %(default)s)")
     parser.add_argument("--symbol", default="BTCUSDT", help="the market in them (default: %(default)s)")
     parser.add_argument("--recv-ns", type=Path, metavar="FILE", help="receive time of each frame, ns, one a line")
-    parser.add_argument("--tops", type=Path, metavar="OUT.csv", help="write the depth book's top after each depth frame")
+    parser.add_argument(
+        "--tops", type=Path, metavar="OUT.csv", help="write the depth book's top after each depth frame"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
