@@ -3,5 +3,20 @@
 //! Nothing here knows Python, does I/O, reads a clock or starts a thread. Time is an argument ([`units::Now`]),
 //! money is an integer, and the same inputs give the same events on every machine.
 
+pub mod book;
+pub mod desk;
+pub mod execution;
+pub mod latency;
+pub mod ledger;
+pub mod market;
+pub mod published;
+pub mod replay;
+pub mod ring;
+pub mod risk;
+pub mod seqlock;
+pub mod simulate;
+mod sync;
 pub mod units;
 pub mod view;
+pub mod wake;
+pub mod wire;

@@ -57,7 +57,7 @@ impl Side {
 }
 
 /// The time of a call: the engine never reads a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 pub struct Now {
     /// Monotonic nanoseconds (`CLOCK_MONOTONIC` live, virtual in a replay). Windows and ages use it.
     pub mono_ns: i64,

@@ -1,0 +1,230 @@
+"""What the terminal answers to each command: text for people, data for `--json`, and the exit code that it counts as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pytrader import grammar, orders, status
+from pytrader._core import format_e8, format_fixed
+from pytrader.export import ExportError, write_csv
+from pytrader.journal import JournalError, JournalView
+from pytrader.lines import line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytrader.events import Event
+    from pytrader.trader import Ticket, Trader
+
+OK, ERROR, USAGE, REFUSED, NO_DATA = 0, 1, 2, 3, 5
+SHOWN = 10
+_DATA_CODES = frozenset({"BOOK_UNSYNCED", "BOOK_STALE", "BOOK_CROSSED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: what a person reads, the same as data, and the exit code that it counts as."""
+
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+    code: int = OK
+
+
+class Answers:
+    """Carries out commands for one trader."""
+
+    def __init__(self, trader: Trader, show_top: Callable[[bool], None], *, await_orders: bool) -> None:
+        """`await_orders` answers an order by its outcome; without it the outcome is told as it happens."""
+        self._trader, self._show_top, self._await_orders = trader, show_top, await_orders
+        self._by_kind: dict[type, Callable[[Any], Iterator[Answer]]] = {
+            grammar.Order: self._order,
+            grammar.Cancel: self._cancel,
+            grammar.Listing: self._listing,
+            grammar.Show: self._show,
+            grammar.Csv: self._csv,
+            grammar.Halt: self._halt,
+            grammar.Resume: self._resume,
+            grammar.Flatten: self._flatten,
+            grammar.Wait: self._wait,
+            grammar.Top: self._top,
+            grammar.Help: self._help,
+        }
+
+    def to(self, command: grammar.Command) -> Iterator[Answer]:
+        """Carry out a command; yield its answers as they come."""
+        return self._by_kind[type(command)](command)
+
+    def _order(self, order: grammar.Order) -> Iterator[Answer]:
+        ticket = self._trader.submit(order)
+        if self._await_orders:
+            yield outcome(ticket, self._trader.price_decimals)
+
+    def _cancel(self, cancel: grammar.Cancel) -> Iterator[Answer]:
+        if cancel.order_id is None:
+            self._trader.cancel_all()
+            yield Answer("Cancel of every open order asked for.", {"cancel": "all"})
+        elif self._trader.cancel(cancel.order_id):
+            yield Answer(f"Cancel of order {cancel.order_id} asked for.", {"cancel": cancel.order_id})
+        else:
+            text = f"Order {cancel.order_id} is not open."
+            yield Answer(text, {"cancel": cancel.order_id, "error": text}, ERROR)
+
+    def _listing(self, listing: grammar.Listing) -> Iterator[Answer]:
+        count = listing.count or SHOWN
+        if listing.what == "book":
+            yield self._book(count)
+        else:
+            yield self._rows(listing.what, count)
+
+    def _book(self, count: int) -> Answer:
+        bids, asks = (self._trader.book.levels(side, count) for side in ("bid", "ask"))
+        decimals = self._trader.price_decimals
+        rows = [f"{'bid size':>14} {'bid':>12}   {'ask':<12} {'ask size':<14}"]
+        for index in range(max(len(bids), len(asks))):
+            bid = _level(bids, index, decimals)
+            ask = _level(asks, index, decimals)
+            rows.append(f"{bid[1]:>14} {bid[0]:>12}   {ask[0]:<12} {ask[1]:<14}".rstrip())
+        sides = {"bids": bids, "asks": asks}
+        data = {name: [[format_e8(price), format_e8(size)] for price, size in side] for name, side in sides.items()}
+        top = self._trader.top()
+        return Answer("\n".join(rows), {**data, "synced": top.synced, "age_ns": top.age_ns, "update_id": top.update_id})
+
+    def _rows(self, what: str, count: int) -> Answer:
+        try:
+            view = JournalView.open(self._trader.folder)
+            try:
+                rows = list(view.rows(what))[-count:]
+            finally:
+                view.close()
+        except JournalError as error:
+            return Answer(str(error), {"error": str(error)}, ERROR)
+        return Answer(_table(what, rows), {what: rows})
+
+    def _show(self, show: grammar.Show) -> Iterator[Answer]:
+        page = self._trader.snapshot()
+        views = {"status": status.text, "latency": status.latency_text, "limits": status.limits_text}
+        yield Answer(views[show.what](page), orjson.loads(status.to_json(page)))
+
+    def _csv(self, csv: grammar.Csv) -> Iterator[Answer]:
+        try:
+            view = JournalView.open(self._trader.folder)
+            try:
+                rows = write_csv(view, csv.what, Path(csv.path), force=csv.force)
+            finally:
+                view.close()
+        except (JournalError, ExportError, OSError) as error:
+            yield Answer(str(error), {"error": str(error)}, ERROR)
+        else:
+            yield Answer(f"{csv.path}: {rows} {csv.what} written.", {"csv": csv.path, "rows": rows})
+
+    def _halt(self, halt: grammar.Halt) -> Iterator[Answer]:
+        self._trader.halt(halt.reason)
+        yield Answer("Trading is halted; `resume` lets it go on.", {"halted": True})
+
+    def _resume(self, _: grammar.Resume) -> Iterator[Answer]:
+        text = self._trader.resume()
+        yield Answer(text, {"resume": text})
+
+    def _flatten(self, _: grammar.Flatten) -> Iterator[Answer]:
+        text = ""
+        for text in self._trader.flatten():
+            flat = text.startswith("Flat:")
+            yield Answer(text, {"flatten": text, "flat": flat})
+        if not text.startswith("Flat:"):
+            yield Answer("The position is still open.", {"flat": False}, ERROR)
+
+    def _wait(self, wait: grammar.Wait) -> Iterator[Answer]:
+        if wait.milliseconds is None:
+            quiet = self._trader.wait_quiet(60.0)
+            if not quiet:
+                yield Answer("Orders are still in flight after 60 s.", {"in_flight": True}, ERROR)
+        else:
+            self._trader.pause(wait.milliseconds / 1_000)
+
+    def _top(self, top: grammar.Top) -> Iterator[Answer]:
+        self._show_top(top.on)
+        yield Answer(f"Top of book each second: {'on' if top.on else 'off'}.", {"top": top.on})
+
+    def _help(self, topic: grammar.Help) -> Iterator[Answer]:
+        text = orders.help_text(topic.topic)
+        yield Answer(text, {"help": text})
+
+
+def outcome(ticket: Ticket, decimals: int) -> Answer:
+    """Wait until an order is refused, has ended or rests, and say so."""
+    events = ticket.wait()
+    texts = [text for event in events if (text := line(event, decimals)) is not None]
+    if not events or (ticket.accepted and not ticket.wait(0)):
+        texts.append("The outcome is not known yet; `orders` shows it when it is.")
+    if not ticket.accepted:
+        texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
+    return Answer("\n".join(texts), _outcome_data(ticket, events), _outcome_code(ticket, events))
+
+
+def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
+    if not ticket.accepted:
+        facts = events[0].facts if events else {"sentence": ticket.verdict.reason}
+        return {"accepted": False, "codes": ticket.verdict.codes, **facts}
+    fills = [event.facts for event in events if event.kind == "filled"]
+    data: dict[str, Any] = {"accepted": True, "order": ticket.order_id, "state": _state(events), "fills": fills}
+    if events and events[-1].kind == "ended":
+        data["reason"] = events[-1].facts["reason"]
+    return data
+
+
+def _state(events: list[Event]) -> str:
+    if not events:
+        return "pending"
+    newest = events[-1]
+    if newest.kind == "ended":
+        return str(newest.facts["state"])
+    if newest.facts.get("done"):
+        return "filled"
+    return "resting" if any(event.kind == "resting" for event in events) else "pending"
+
+
+def _outcome_code(ticket: Ticket, events: list[Event]) -> int:
+    codes = set(ticket.verdict.codes) | {str(event.facts.get("reason")) for event in events if event.kind == "ended"}
+    if codes & _DATA_CODES:
+        return NO_DATA
+    return OK if ticket.accepted else REFUSED
+
+
+def refusal_details(facts: dict[str, Any]) -> list[str]:
+    """Return one line a breach with its code and numbers, and the largest size that passes."""
+    rows = []
+    for breach in facts["breaches"]:
+        numbers = [f"{name} {value}" for name, value in breach.items() if name != "code"]
+        rows.append("  ".join(["", breach["code"], *numbers]))
+    if facts["largest"] is not None:
+        rows.append(f"  largest size that passes: {facts['largest']}")
+    return rows
+
+
+def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[str, str]:
+    if index >= len(levels):
+        return "", ""
+    price, size = levels[index]
+    return format_fixed(price, decimals), format_e8(size)
+
+
+def _table(what: str, rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return f"No {what} yet."
+    columns = {
+        "fills": ("utc_time", "order", "side", "quantity", "price", "fee"),
+        "orders": ("utc_time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
+        "rejects": ("utc_time", "side", "quantity", "limit", "sentence"),
+    }[what]
+    shown = [column for column in columns if column in rows[0]]
+    cells = [[status.printable(str("" if row[column] is None else row[column])) for column in shown] for row in rows]
+    widths = [max(len(name), *(len(cell[index]) for cell in cells)) for index, name in enumerate(shown)]
+    lines = ["  ".join(name.ljust(width) for name, width in zip(shown, widths, strict=True))]
+    lines += ["  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)) for cell in cells]
+    return "\n".join(text.rstrip() for text in lines)
+
+

@@ -1,0 +1,88 @@
+"""The clock thread: the line of each second, the mark ten times a second, the HALT file, and who still lives."""
+
+from __future__ import annotations
+
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Protocol
+
+from pytrader._core import format_fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from logging import Logger
+    from pathlib import Path
+
+    from pytrader._core import Book, Desk, Top
+
+TICK_S = 0.05
+MARK_EVERY = 2
+LINE_EVERY = 20
+
+
+class Watched(Protocol):
+    """A thread that the clock watches."""
+
+    name: str
+
+    def is_alive(self) -> bool:
+        """Tell whether the thread still runs."""
+
+
+def top_line(top: Top, decimals: int) -> str:
+    """Return the line of each second; a book that cannot be trusted says so instead."""
+    if not top.synced:
+        return f"Book not synchronised ({top.sync}): no prices"
+    bid, ask = format_fixed(top.bid_e8, decimals), format_fixed(top.ask_e8, decimals)
+    return f"Best Bid: {bid} | Best Ask: {ask}"
+
+
+class Clock:
+    """Ticks every 50 ms until it is stopped."""
+
+    def __init__(
+        self, desk: Desk, book: Book, *, decimals: int, halt_file: Path, show: Callable[[str], None], log: Logger
+    ) -> None:
+        """Mark `desk`; tell the top of `book` each second to `show` and `log`; halt while `halt_file` exists."""
+        self._desk, self._book, self._decimals = desk, book, decimals
+        self._halt_file, self._show, self._log = halt_file, show, log
+        self._stopped = Flag()
+        self._threads: Sequence[Watched] = ()
+        self._dead: set[str] = set()
+        self._file_seen = False
+
+    def watch(self, threads: Sequence[Watched]) -> None:
+        """Halt trading when one of `threads` dies."""
+        self._threads = threads
+
+    def run(self) -> None:
+        """Tick until `stop`; the body of a thread."""
+        tick = 0
+        while not self._stopped.wait(TICK_S):
+            tick += 1
+            self._obey_halt_file()
+            self._notice_deaths()
+            if tick % MARK_EVERY == 0:
+                self._desk.mark()
+            if tick % LINE_EVERY == 0:
+                self._tell()
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._stopped.set()
+
+    def _tell(self) -> None:
+        line = top_line(self._book.top(), self._decimals)
+        self._log.info(line)
+        self._show(line)
+
+    def _obey_halt_file(self) -> None:
+        there = self._halt_file.exists()
+        if there and not self._file_seen:
+            self._desk.halt("OPERATOR", f"the file {self._halt_file} exists")
+        self._file_seen = there
+
+    def _notice_deaths(self) -> None:
+        for thread in self._threads:
+            if not thread.is_alive() and thread.name not in self._dead:
+                self._dead.add(thread.name)
+                self._desk.halt("THREAD", f"the thread {thread.name} has died")

@@ -1,0 +1,1 @@
+"""Where orders go once their intent is durable."""

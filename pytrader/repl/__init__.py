@@ -1,0 +1,1 @@
+"""The terminal: a prompt with completion, a toolbar, and lines printed above both."""

@@ -1,0 +1,195 @@
+"""One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides."""
+
+import asyncio
+import time
+from collections import deque
+from typing import Final, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import h11
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Ping,
+    Pong,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from pytrader.sandbox import frames, rest
+from pytrader.sandbox.subscriptions import Subscriptions
+
+MOST_BODY_BYTES: Final = 1 << 20
+MOST_UNSENT_BYTES: Final = 32 << 20  # a client that reads slower than this much behind is dropped
+MOST_MESSAGES_A_SECOND: Final = 5
+
+
+class Exchange(Protocol):
+    """What a session needs of the server."""
+
+    sessions: set["Session"]
+
+    def may_connect(self) -> bool:
+        """Say whether new connections are welcome."""
+
+    def answers_pings(self) -> bool:
+        """Say whether a client's ping is to be answered."""
+
+    def rest_reply(self, method: str, target: str, body: bytes) -> rest.Reply:
+        """Answer one HTTP request."""
+
+
+class Session(asyncio.Protocol):
+    """One connection. `subscriptions` is None until it has become a WebSocket."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        """Wait for the first bytes."""
+        self._exchange = exchange
+        self._http = h11.Connection(h11.SERVER)
+        self._websocket: WSConnection | None = None
+        self._request: h11.Request | None = None
+        self._body = b""
+        self._messages: deque[float] = deque(maxlen=MOST_MESSAGES_A_SECOND + 1)
+        self._unanswered_since: float | None = None
+        self.subscriptions: Subscriptions | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless new ones are being refused."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if not self._exchange.may_connect():
+            transport.abort()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Hear nothing any more."""
+        self._exchange.sessions.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed bytes to the protocol that the connection speaks now."""
+        try:
+            if self._websocket is None:
+                self._http.receive_data(data)
+                self._http_events()
+            else:
+                self._websocket.receive_data(data)
+                self._websocket_events()
+        except (h11.RemoteProtocolError, RemoteProtocolError, LocalProtocolError):
+            self._transport.close()
+
+    def send(self, data: bytes) -> None:
+        """Write frames; a client that lags too far behind is dropped instead."""
+        if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            self._transport.abort()
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
+    def ping(self, now: float, deadline_s: float) -> None:
+        """Send the server's ping, or drop a client that has answered none for `deadline_s`."""
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        elif now - self._unanswered_since >= deadline_s:
+            self._transport.abort()
+            return
+        assert self._websocket is not None
+        self.send(self._websocket.send(Ping(payload=str(time.time_ns() // 1_000_000).encode())))
+
+    def cut(self) -> None:
+        """Drop the connection without a word."""
+        self._transport.abort()
+
+    def _http_events(self) -> None:
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.Request):
+                self._request, self._body = event, b""
+                if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in event.headers):
+                    self._upgrade(event)
+                    return
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > MOST_BODY_BYTES:
+                    self._transport.abort()
+                    return
+            elif isinstance(event, h11.EndOfMessage):
+                self._reply()
+            else:  # needs more data, or the peer is done
+                if isinstance(event, h11.ConnectionClosed):
+                    self._transport.close()
+                return
+
+    def _reply(self) -> None:
+        assert self._request is not None
+        method, target = self._request.method.decode(), self._request.target.decode()
+        reply = self._exchange.rest_reply(method, target, self._body)
+        body = reply.body.encode()
+        headers = {"Content-Type": rest.JSON, "Content-Length": str(len(body)), **reply.headers}
+        head = self._http.send(h11.Response(status_code=reply.status, headers=list(headers.items())))
+        rest_of_it = self._http.send(h11.Data(data=body)) or b"", self._http.send(h11.EndOfMessage()) or b""
+        self._transport.write(b"".join((head or b"", *rest_of_it)))
+        if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
+            self._transport.close()
+        else:
+            self._http.start_next_cycle()
+
+    def _upgrade(self, request: h11.Request) -> None:
+        websocket = WSConnection(ConnectionType.SERVER)
+        self._websocket = websocket
+        websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
+        trailing, _ = self._http.trailing_data
+        if trailing:
+            websocket.receive_data(trailing)
+        self._websocket_events()
+
+    def _websocket_events(self) -> None:
+        assert self._websocket is not None
+        for event in self._websocket.events():
+            if isinstance(event, Request):
+                self._accept(event)
+            elif self._exceeds_rate():
+                self._write(CloseConnection(code=1008, reason="Too many requests"))
+                self._transport.close()
+                return
+            else:
+                self._websocket_event(event)
+
+    def _websocket_event(self, event: Event) -> None:
+        assert self.subscriptions is not None
+        if isinstance(event, TextMessage) and event.message_finished:
+            self.send(frames.websocket_text(self.subscriptions.reply(event.data)))
+        elif isinstance(event, Ping) and self._exchange.answers_pings():
+            self._write(event.response())
+        elif isinstance(event, Pong):
+            self._unanswered_since = None
+        elif isinstance(event, CloseConnection):
+            self._write(event.response())
+            self._transport.close()
+
+    def _accept(self, request: Request) -> None:
+        url = urlsplit(request.target)
+        streams = parse_qs(url.query).get("streams", [""])[0].split("/")
+        if url.path == "/stream":
+            self.subscriptions = Subscriptions([name for name in streams if name], wrapped=True)
+        elif url.path == "/ws" or url.path.startswith("/ws/"):
+            streams = url.path.removeprefix("/ws").split("/")
+            self.subscriptions = Subscriptions([name for name in streams if name], wrapped=False)
+        else:
+            self._write(RejectConnection(status_code=404, headers=[(b"content-length", b"0")], has_body=True))
+            self._write(RejectData(data=b""))
+            self._transport.close()
+            return
+        self._write(AcceptConnection())
+        self._exchange.sessions.add(self)
+
+    def _exceeds_rate(self) -> bool:
+        """Count one message of the client: text, ping and pong alike."""
+        self._messages.append(time.monotonic())
+        return len(self._messages) > MOST_MESSAGES_A_SECOND and self._messages[-1] - self._messages[0] < 1.0
+
+    def _write(self, event: Event) -> None:
+        assert self._websocket is not None
+        self._transport.write(self._websocket.send(event))

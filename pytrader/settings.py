@@ -1,0 +1,399 @@
+"""Every setting of the program: its name, unit, range, default and meaning, and where its value came from.
+
+The fields of `Settings` are the one table; the loader, `.env.example` and `pytrader config` are made from it. A value
+is taken from the command line, else the environment, else `.env`, else the default. Nothing else reads the environment.
+"""
+# ruff: noqa: RUF009 - the calls in the class body are the table's rows, made once
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import re
+import stat
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+PREFIX = "PYTRADER_"
+COMMAND_LINE, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
+ENV_FILE_MAX_BYTES = 65_536
+_E8 = 10**8
+_CAP = " (the cap, 10 times the default, is compiled in)"
+_I64_MAX = 2**63 - 1
+_DECIMAL = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,8}))?")
+_KEY_NAME = re.compile(r".*_(KEY|SECRET|PASSPHRASE)")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message has one line per fault: setting, source, value, what is allowed."""
+
+
+def parse_e8(text: str) -> int:
+    """Return an exact decimal of at most 12 digits and 8 decimals as an integer of 10⁻⁸; ValueError otherwise."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise ValueError("must be digits with up to 8 decimals")
+    value = int(match[1]) * _E8 + int((match[2] or "").ljust(8, "0"))
+    if value > _I64_MAX:
+        raise ValueError(f"must be at most {format_e8(_I64_MAX)}")
+    return value
+
+
+def format_e8(value: int) -> str:
+    """Return the shortest exact decimal text of an integer of 10⁻⁸."""
+    whole, rest = divmod(abs(value), _E8)
+    return f"{'-' if value < 0 else ''}{whole}.{rest:08}".rstrip("0").rstrip(".")
+
+
+class Secret:
+    """A key or pass phrase: printed, formatted or logged, it shows only that it is set. `reveal` gives the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Keep `text`, which no other method than `reveal` gives back."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the secret text, for signing only."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Show that a secret is set, and nothing of it."""
+        return "Secret(set)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        """Refuse to be pickled."""
+        raise TypeError("a secret is not written out")
+
+
+class Kind(NamedTuple):
+    """How the text of a setting is read (ValueError refuses it), explained and written again."""
+
+    read: Callable[[str], Any]
+    allowed: str
+    write: Callable[[Any], str] = str
+
+
+def _choice(*words: str) -> Kind:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError
+        return text.lower()
+
+    return Kind(read, " or ".join(words))
+
+
+def _pattern(regex: str, allowed: str, change: Callable[[str], str]) -> Kind:
+    def read(text: str) -> str:
+        if re.fullmatch(regex, change(text)) is None:
+            raise ValueError
+        return change(text)
+
+    return Kind(read, allowed)
+
+
+def _whole(low: int, high: int, why: str = "") -> Kind:
+    def read(text: str) -> int:
+        if re.fullmatch("[0-9]{1,19}", text) is None or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return Kind(read, f"a whole number from {low} to {high}{why}")
+
+
+def _decimal(low: str, high: str, why: str = "") -> Kind:
+    def read(text: str) -> int:
+        value = parse_e8(text)
+        if not parse_e8(low) <= value <= parse_e8(high):
+            raise ValueError
+        return value
+
+    return Kind(read, f"a decimal from {low} to {high} with up to 8 decimals{why}", format_e8)
+
+
+def _limit(default: str) -> Kind:
+    """Tightening is free; loosening stops at a cap that no setting moves."""
+    return _decimal("0.00000001", str(10 * int(default)), _CAP)
+
+
+def _optional(kind: Kind) -> Kind:
+    def read(text: str) -> object:
+        return kind.read(text) if text else None
+
+    return Kind(read, f"{kind.allowed}, or nothing", lambda value: "" if value is None else kind.write(value))
+
+
+def _url(scheme: str) -> Kind:
+    """`scheme` is the plain one; it is taken for loopback only, and with an s for any host."""
+
+    def read(text: str) -> str:
+        url = urlsplit(text)
+        plain_ok = url.hostname == "localhost" or (url.scheme == scheme and ip_address(url.hostname or "").is_loopback)
+        if url.scheme not in ({scheme, f"{scheme}s"} if plain_ok else {f"{scheme}s"}) or not url.hostname:
+            raise ValueError
+        if url.username or url.password or not text.isprintable() or " " in text:
+            raise ValueError
+        return text.rstrip("/")
+
+    return Kind(read, f"{scheme}s://host[:port][/path], or {scheme}:// to this machine, without a user name")
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError
+    return path
+
+
+_WORD = _pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
+_SYMBOL = _pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
+_FILE = Kind(_existing_file, "a file that exists")
+_FOLDER = _optional(Kind(lambda text: Path(text).expanduser(), "a folder"))
+_BPS = _decimal("0", "1000")
+_DELAY = _whole(0, 60_000)
+_SEED = _whole(0, _I64_MAX)
+_RATE = _whole(1, 50, _CAP)
+_LEVEL = _choice("debug", "info", "warning", "error")
+_MOOD = _choice("calm", "busy", "crash", "quiet", "thin")
+_SECRET = _optional(Kind(Secret, "printable text", lambda _: "(set)"))
+
+
+class Row(NamedTuple):
+    """One row of the table. `unit` is empty for words; a secret has no command-line option."""
+
+    kind: Kind
+    default: str
+    unit: str
+    meaning: str
+    secret: bool = False
+    name: str = ""
+
+    @property
+    def env(self) -> str:
+        """Return the key in the environment and in `.env`."""
+        return self.name.upper() if self.secret else PREFIX + self.name.upper()
+
+    @property
+    def option(self) -> str:
+        """Return the command-line option."""
+        return "--" + self.name.replace("_", "-")
+
+
+def _row(kind: Kind, default: str, unit: str, meaning: str) -> Any:  # noqa: ANN401 - stands for each field's own type
+    return field(metadata={"row": Row(kind, default, unit, meaning)})
+
+
+def _secret(meaning: str) -> Any:  # noqa: ANN401 - same
+    return field(metadata={"row": Row(_SECRET, "", "", f"{meaning} (reserved: accepted, not used yet)", secret=True)})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one run. A name that ends in `_e8` holds an exact decimal as an integer of 10⁻⁸."""
+
+    venue: str = _row(_WORD, "binance", "", "exchange whose market data is used")
+    symbol: str = _row(_SYMBOL, "BTCUSDT", "", "instrument, as the venue writes it")
+    execution: str = _row(_WORD, "simulated", "", "where orders go: simulated fills them here and reaches no network")
+    data_dir: Path = _row(
+        _FOLDER, "", "", "folder of journal, log and history; nothing = pytrader in the XDG state home"
+    )
+    log_level: str = _row(_LEVEL, "info", "", "least level written to the log file")
+    max_order_notional_e8: int = _row(_limit("50000"), "50000", "USDT", "largest notional of one order")
+    max_position_e8: int = _row(_limit("5"), "5", "BTC", "largest position, long or short, open orders counted")
+    max_orders_per_second: int = _row(_RATE, "5", "orders", "most accepted orders in any one second")
+    max_daily_loss_e8: int = _row(_limit("10000"), "10000", "USDT", "loss of one UTC day that stops trading")
+    slippage_bps_e8: int = _row(_BPS, "0", "basis points", "added to simulated fills, apart from depth")
+    taker_fee_bps_e8: int = _row(_BPS, "0", "basis points", "fee of a simulated fill that takes liquidity")
+    maker_fee_bps_e8: int = _row(_BPS, "0", "basis points", "fee of a simulated fill that rested")
+    delay_min_ms: int = _row(_DELAY, "10", "ms", "least delay of a simulated order")
+    delay_max_ms: int = _row(_DELAY, "100", "ms", "greatest delay of a simulated order")
+    seed: int | None = _row(
+        _optional(_SEED), "", "", "seed of the simulated delays; nothing = drawn and journaled at start"
+    )
+    stale_after_ms: int = _row(_whole(100, 10_000), "2000", "ms", "age at which a book is stale and orders are refused")
+    stream_url: str | None = _row(_optional(_url("ws")), "", "URL", "market stream instead of the venue's own")
+    rest_url: str | None = _row(_optional(_url("http")), "", "URL", "snapshot address instead of the venue's own")
+    ca_file: Path | None = _row(_optional(_FILE), "", "PEM file", "one more root certificate to trust")
+    scenario: str = _row(_MOOD, "calm", "", "mood of the offline market (demo)")
+    market_seed: int = _row(_SEED, "1", "", "seed of the offline market (demo)")
+    color: str = _row(_choice("auto", "never"), "auto", "", "colours; NO_COLOR and TERM=dumb also turn them off")
+    binance_testnet_api_key: Secret | None = _secret("Binance spot testnet key")
+    binance_testnet_api_secret: Secret | None = _secret("Binance spot testnet secret")
+    bybit_testnet_api_key: Secret | None = _secret("Bybit testnet key")
+    bybit_testnet_api_secret: Secret | None = _secret("Bybit testnet secret")
+    okx_demo_api_key: Secret | None = _secret("OKX demo trading key")
+    okx_demo_api_secret: Secret | None = _secret("OKX demo trading secret")
+    okx_demo_api_passphrase: Secret | None = _secret("OKX demo trading pass phrase")
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def source(self, name: str) -> str:
+        """Return where the value of `name` came from: command line, environment, the `.env` file's path or default."""
+        return self.sources[name]
+
+    def folder(self, *under: str) -> Path:
+        """Return the folder of this execution, venue and symbol; `folder("demo")` is the offline market's."""
+        return self.data_dir.joinpath(*under, f"{self.execution}-{self.venue}-{self.symbol}")
+
+    def demand(self, name: str, known: Collection[str]) -> None:
+        """Raise SettingsError unless the word of setting `name` is in `known`, the registry that owns the words."""
+        if (value := getattr(self, name)) not in known:
+            fault = f"{name}: {value!r} from {self.source(name)} is not known; allowed: {', '.join(sorted(known))}"
+            raise SettingsError(fault + _nearest(value, known))
+
+
+def rows() -> Iterator[Row]:
+    """Yield the table, each row under its setting's name."""
+    for each in fields(Settings):
+        if "row" in each.metadata:
+            yield each.metadata["row"]._replace(name=each.name.removesuffix("_e8"))
+
+
+def load(
+    cli: Mapping[str, str], environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
+) -> Settings:
+    """Return the settings of this run.
+
+    `cli` maps setting names to texts; `environ` None means this process's own; a missing `env_file` counts as empty.
+    Raises SettingsError with one line for each fault.
+    """
+    environ = os.environ if environ is None else environ
+    file = {} if env_file is None else _read_env_file(env_file)
+    faults = _unknown_cli(cli) + _unknown_env(environ, ENVIRONMENT) + _unknown_env(file, str(env_file))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for row, each in zip(rows(), fields(Settings), strict=False):
+        text, sources[row.name] = _choose(row, cli, environ, file, str(env_file))
+        try:
+            values[each.name] = row.kind.read(text)
+        except ValueError:
+            shown = "the value" if row.secret else repr(text)
+            faults.append(f"{row.name}: {shown} from {_place(row, sources)} is not allowed: must be {row.kind.allowed}")
+    if not faults:
+        faults = _across(values, sources)
+    if faults:
+        raise SettingsError("\n".join(faults))
+    values["data_dir"] = values["data_dir"] or _state_home(environ)
+    return Settings(**values, sources=sources)
+
+
+def _choose(
+    row: Row, cli: Mapping[str, str], environ: Mapping[str, str], file: Mapping[str, str], path: str
+) -> tuple[str, str]:
+    if row.name in cli and not row.secret:
+        return cli[row.name], COMMAND_LINE
+    if row.env in environ:
+        return environ[row.env], ENVIRONMENT
+    if row.env in file:
+        return file[row.env], path
+    if row.name == "color" and (environ.get("NO_COLOR") or environ.get("TERM") == "dumb"):
+        return "never", ENVIRONMENT
+    return row.default, DEFAULT
+
+
+def _place(row: Row, sources: Mapping[str, str]) -> str:
+    source = sources[row.name]
+    return f"the {source} ({row.option})" if source == COMMAND_LINE else f"{source} ({row.env})"
+
+
+def _across(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
+    low, high = values["delay_min_ms"], values["delay_max_ms"]
+    if low <= high:
+        return []
+    first, second = sources["delay_min_ms"], sources["delay_max_ms"]
+    return [f"delay_min_ms: {low} ({first}) is not allowed: must be at most delay_max_ms, {high} ({second})"]
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _unknown_cli(cli: Mapping[str, str]) -> list[str]:
+    known = [row.name for row in rows() if not row.secret]
+    return [f"{name}: no such setting ({COMMAND_LINE}){_nearest(name, known)}" for name in cli if name not in known]
+
+
+def _unknown_env(keys: Mapping[str, str], source: str) -> list[str]:
+    known = [row.env for row in rows()]
+    return [
+        f"{key}: no such setting ({source}){_nearest(key.upper(), [name for name in known if name.startswith(PREFIX)])}"
+        for key in keys
+        if key.upper().startswith(PREFIX) and key not in known
+    ]
+
+
+def _state_home(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_STATE_HOME", "")
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    return (Path(base) if Path(base).is_absolute() else home / ".local" / "state") / "pytrader"
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """Read `path` once, by one descriptor, so that the file whose mode was checked is the file that was read."""
+    try:
+        with path.open("rb") as file:
+            status, raw = os.fstat(file.fileno()), file.read(ENV_FILE_MAX_BYTES + 1)
+        values = _bindings(path, raw.decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    if len(raw) > ENV_FILE_MAX_BYTES:
+        raise SettingsError(f"{path}: larger than {ENV_FILE_MAX_BYTES} bytes")
+    if any(value and _KEY_NAME.fullmatch(key) for key, value in values.items()):
+        _demand_private(path, status)
+    return values
+
+
+def _bindings(path: Path, text: str) -> dict[str, str]:
+    """Return the keys of dotenv text, values as written: no variable is put in. A bad or doubled line is refused."""
+    values: dict[str, str] = {}
+    for line in parse_stream(io.StringIO(text)):
+        if line.error or (line.key is not None and line.value is None):
+            raise SettingsError(f"{path}: line {line.original.line} is not KEY=value")
+        if line.key in values:
+            raise SettingsError(f"{path}: line {line.original.line} gives {line.key} a second time")
+        if line.key is not None and line.value is not None:
+            values[line.key] = line.value
+    return values
+
+
+def _demand_private(path: Path, status: os.stat_result) -> None:
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise SettingsError(f"{path}: holds keys, but others can use it (mode {mode:04o}): run chmod 600 {path}")
+    if status.st_uid not in (0, os.geteuid()):
+        raise SettingsError(f"{path}: holds keys, but belongs to user {status.st_uid}: make a copy of your own")
+
+
+def example() -> str:
+    """Return the text of `.env.example`: each setting with its unit, range, default and meaning, keys commented out."""
+    lines = [
+        "# Settings of pytrader. Copy to .env and change what you need; every line shows the default.",
+        "# The command line goes before the environment, the environment before .env, .env before the default.",
+        "# With a key in it, .env must be yours alone: chmod 600 .env",
+    ]
+    for row in rows():
+        unit = f" [{row.unit}]" if row.unit else ""
+        lines += ["", f"# {row.meaning[0].upper()}{row.meaning[1:]}{unit}."]
+        lines += [f"# Allowed: {row.kind.allowed}. Default: {row.default or 'nothing'}."]
+        lines += [f"{'# ' if row.secret else ''}{row.env}={row.default}"]
+    return "\n".join(lines) + "\n"
+
+
+def listing(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """Return (name, value as text, unit, source) of each setting; a secret shows only whether it is set."""
+    values = {each.name.removesuffix("_e8"): getattr(settings, each.name) for each in fields(settings)}
+    return [(row.name, row.kind.write(values[row.name]), row.unit, settings.source(row.name)) for row in rows()]

@@ -1,0 +1,394 @@
+"""One immutable snapshot of the program, and its text and JSON. Every view shows only this.
+
+Amounts are exact decimal texts, as the desk gives them; only `text` and its like round, half-even, for the screen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import textwrap
+from dataclasses import dataclass, fields
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from pytrader.settings import format_e8
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WIDTH = 80
+STAGES = ("frame", "decision", "journal", "execution", "total")
+NOTHING = "-"
+_EPOCH_ORDINAL = 719_163
+_EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
+_MODES = {"simulated": "SIM"}
+_AMOUNTS = attrgetter("bid_e8", "bid_size_e8", "ask_e8", "ask_size_e8")
+_FACTS = attrgetter("update_id", "age_ns", "synced", "sync")
+_AS_THEY_ARE = ("position", "entry", "cash", "cost", "realised", "unrealised", "fees", "equity", "loss_latched")
+_UNITS = ((10**9, "s"), (10**6, "ms"), (10**3, "µs"), (1, "ns"))
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class BookTop:
+    """Best prices and sizes, None before the first; `age_ns` is the time since the last book frame."""
+
+    bid: str | None
+    bid_size: str | None
+    ask: str | None
+    ask_size: str | None
+    spread: str | None
+    spread_bps: str | None
+    update_id: int
+    age_ns: int | None
+    synced: bool
+    sync: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is traded where."""
+
+    execution: str
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The UTC day: number since 1970-01-01, equity at its start, profit or loss so far (None without a mark)."""
+
+    number: int
+    start_equity: str
+    pnl: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Why trading is halted."""
+
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What an order needs: a healthy journal, a ready executor, and a book that is `live`."""
+
+    journal: bool
+    executor: bool
+    book: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits in force; amounts in quote, base, orders and quote."""
+
+    order_notional: str
+    position: str
+    orders_per_second: int
+    daily_loss: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What each limit still lets through, open orders counted."""
+
+    buy: str
+    sell: str
+    orders_now: int
+    daily_loss: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Orders by what became of them."""
+
+    accepted: int
+    refused: int
+    filled: int
+    canceled: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order without an end; `limit` is None at the market."""
+
+    order: int
+    side: str
+    quantity: str
+    filled: str
+    limit: str | None
+    tif: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Quantiles of one stage in ns; meaningless while `count` is 0."""
+
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """Quantiles of what fills cost against the mid price, in basis points; None while `count` is 0."""
+
+    p50: str | None
+    p90: str | None
+    p99: str | None
+    p999: str | None
+    max: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a view shows, at one moment. Amounts are in `profile.quote`, `position` in `profile.base`."""
+
+    mode: str
+    profile: Profile
+    price_decimals: int
+    top: BookTop
+    position: str
+    entry: str | None
+    cash: str
+    cost: str
+    realised: str
+    unrealised: str | None
+    fees: str
+    equity: str | None
+    day: Day
+    halted: Halted | None
+    loss_latched: bool
+    permit: Permit
+    limits: Limits
+    room: Room
+    counts: Counts
+    last_reject: str | None
+    open_orders: tuple[OpenOrder, ...]
+    latency: Mapping[str, Latency]
+    slippage_bps: Slippage
+    feed: Mapping[str, int]
+
+
+def snapshot(
+    desk: bytes,
+    top: object,
+    frame_latency: Mapping[str, int],
+    counters: Mapping[str, int],
+    *,
+    last_reject: str | None = None,
+    price_decimals: int = 2,
+) -> Snapshot:
+    """Return the snapshot of `Desk.status()`, `Book.top()`, `Book.frame_latency()` and `Book.counters()`.
+
+    `last_reject` is the sentence of the last refused order, `price_decimals` the decimals of the instrument's tick.
+    """
+    data = orjson.loads(desk)
+    latency = {**data["latency"], "frame": frame_latency}
+    return Snapshot(
+        mode=_MODES.get(data["profile"]["execution"], data["profile"]["execution"].upper()),
+        profile=_pick(Profile, data["profile"]),
+        price_decimals=price_decimals,
+        top=_top(top),
+        **{name: data[name] for name in _AS_THEY_ARE},
+        day=_pick(Day, data["day"]),
+        halted=None if data["halted"] is None else _pick(Halted, data["halted"]),
+        permit=_pick(Permit, data["permit"]),
+        limits=_pick(Limits, data["limits"]),
+        room=_pick(Room, data["room"]),
+        counts=_pick(Counts, data["counts"]),
+        last_reject=last_reject,
+        open_orders=tuple(_pick(OpenOrder, order) for order in data["open_orders"]),
+        latency={stage: _pick(Latency, latency[stage]) for stage in STAGES},
+        slippage_bps=_pick(Slippage, data["slippage_bps"]),
+        feed=dict(counters),
+    )
+
+
+def _pick(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    """Make a `kind` of the entries that it names; further entries are left, a missing one is our own mistake."""
+    return kind(**{each.name: data[each.name] for each in fields(kind)})  # type: ignore[arg-type]
+
+
+def _top(top: object) -> BookTop:
+    """Read the attributes of `_core.Top`, whose prices and sizes are integers of 10⁻⁸, 0 where there is none."""
+    bid, bid_size, ask, ask_size = _AMOUNTS(top)
+    update_id, age_ns, synced, sync = _FACTS(top)
+    if not (bid and ask):
+        return BookTop(None, None, None, None, None, None, update_id, None, synced=False, sync=sync)
+    sides = (format_e8(bid), format_e8(bid_size), format_e8(ask), format_e8(ask_size))
+    bps = fixed(str(Decimal(20_000 * (ask - bid)) / (ask + bid)))
+    return BookTop(*sides, format_e8(ask - bid), bps, update_id, age_ns, synced, sync)
+
+
+def to_json(it: Snapshot) -> bytes:
+    """Return the snapshot as one JSON object; amounts are text, so that nothing is rounded."""
+    return orjson.dumps(it)
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that could move a terminal's cursor written out as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def fixed(amount: str | None, decimals: int = 2) -> str:
+    """Return an exact amount rounded half-even for the screen; a dash for None, and never a minus zero."""
+    if amount is None:
+        return NOTHING
+    value = Decimal(amount).quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
+    return f"{value or abs(value):f}"
+
+
+def signed(amount: str, decimals: int | None = None) -> str:
+    """Return an amount with its sign; exact without `decimals`."""
+    text = amount if decimals is None else fixed(amount, decimals)
+    return text if text.startswith("-") or not Decimal(text) else f"+{text}"
+
+
+def duration(ns: int | None) -> str:
+    """Return a time in its natural unit with three digits, cut: `850 ns`, `12.3 µs`, `42.1 ms`, `3.00 s`."""
+    if ns is None:
+        return NOTHING
+    unit, name = next(each for each in _UNITS if ns >= each[0] or each[0] == 1)
+    whole = ns // unit
+    decimals = 0 if unit == 1 else max(0, 3 - len(str(whole)))
+    part = f".{ns * 10**decimals // unit % 10**decimals:0{decimals}}" if decimals else ""
+    return f"{whole}{part} {name}"
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<12}{text}"
+
+
+def _clip(lines: list[str]) -> str:
+    return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in map(printable, lines))
+
+
+def text(it: Snapshot) -> str:
+    """Return one screen: at most 24 lines of 80 columns, without control characters."""
+    return _clip(
+        [*_market(it), "", *_account(it), *_limits(it), *_trading(it), *_orders(it), "", *_latency(it), _feed(it)]
+    )
+
+
+def limits_text(it: Snapshot) -> str:
+    """Return each limit and the room left, and whether trading is open."""
+    return _clip([*_limits(it), *_trading(it)])
+
+
+def latency_text(it: Snapshot) -> str:
+    """Return the latency of each stage and the slippage as a table."""
+    return _clip(_latency(it))
+
+
+def orders_text(it: Snapshot) -> str:
+    """Return the open orders, one a line."""
+    base = it.profile.base
+    lines = [
+        f"{each.order:>6} {each.side.upper():4} {each.filled} of {each.quantity} {base} @ {each.limit or 'market'}"
+        f" {each.tif} {each.state}"
+        for each in it.open_orders
+    ]
+    return _clip(lines or ["no open orders"])
+
+
+def top_text(it: Snapshot) -> str:
+    """Return the best prices at the tick's decimals, as the line of each second shows them."""
+    bid, ask = fixed(it.top.bid, it.price_decimals), fixed(it.top.ask, it.price_decimals)
+    return f"Best Bid: {bid} | Best Ask: {ask}"
+
+
+def _market(it: Snapshot) -> list[str]:
+    top, profile = it.top, it.profile
+    state = "synced" if top.synced else "NOT SYNCED"
+    sizes = f"{top.bid_size or NOTHING} x {top.ask_size or NOTHING} {profile.base}"
+    return [
+        f"{it.mode} {profile.venue} {profile.symbol} ({profile.execution} execution)",
+        f"{top_text(it)}   spread {top.spread or NOTHING} ({top.spread_bps or NOTHING} bps)",
+        f"Book {top.sync}, {state}, {it.permit.book}, age {duration(top.age_ns)}, {sizes}",
+    ]
+
+
+def _account(it: Snapshot) -> list[str]:
+    quote, day = it.profile.quote, it.day
+    date = dt.date.fromordinal(_EPOCH_ORDINAL + day.number)
+    entry = f" @ {fixed(it.entry, it.price_decimals)}" if it.entry is not None else ""
+    start = f"from {fixed(day.start_equity)} at 00:00 UTC of {date}"
+    return [
+        _row("Position", f"{signed(it.position)} {it.profile.base}{entry}   equity {fixed(it.equity)} {quote}"),
+        _row(
+            "Profit",
+            f"realised {fixed(it.realised)}   unrealised {fixed(it.unrealised)}   fees {fixed(it.fees)} {quote}",
+        ),
+        _row("Day", f"{fixed(day.pnl) if day.pnl is None else signed(day.pnl, 2)} {quote}, {start}"),
+    ]
+
+
+def _limits(it: Snapshot) -> list[str]:
+    base, quote, limits, room = it.profile.base, it.profile.quote, it.limits, it.room
+    most = f"order {limits.order_notional} {quote} | position {limits.position} {base}"
+    left = f"buy {room.buy} | sell {room.sell} {base} | {room.orders_now} orders now"
+    return [
+        _row("Limits", f"{most} | {limits.orders_per_second} orders/s | day {limits.daily_loss} {quote}"),
+        _row("Room", f"{left} | loss {fixed(room.daily_loss)} {quote}"),
+    ]
+
+
+def stops(it: Snapshot) -> list[str]:
+    """Return every reason why an order would be refused now, the gravest first, each with its way out."""
+    found = []
+    if it.halted is not None:
+        found.append(f"HALTED {it.halted.cause}: {it.halted.detail or 'no detail'} (type resume)")
+    if it.loss_latched:
+        found.append("DAILY LOSS reached: only flatten and reduce until 00:00 UTC")
+    waits = [("journal down", not it.permit.journal), ("executor not ready", not it.permit.executor)]
+    waits.append((f"book {it.permit.book}", it.permit.book != "live"))
+    if any(closed for _, closed in waits):
+        found.append("CLOSED: " + ", ".join(name for name, closed in waits if closed))
+    return found
+
+
+def _trading(it: Snapshot) -> list[str]:
+    return [_row("" if number else "Trading", stop) for number, stop in enumerate(stops(it) or ["open"])]
+
+
+def _orders(it: Snapshot) -> list[str]:
+    counts = it.counts
+    told = f"{counts.accepted} accepted, {counts.refused} refused, {counts.filled} filled"
+    reject = textwrap.wrap(printable(it.last_reject or NOTHING), WIDTH - 12, max_lines=2, placeholder=" …") or [NOTHING]
+    return [
+        _row("Orders", f"{told}, {counts.canceled} canceled, {counts.open} open"),
+        *(_row("" if number else "Last reject", line) for number, line in enumerate(reject)),
+    ]
+
+
+def _latency(it: Snapshot) -> list[str]:
+    def cells(name: str, *values: object) -> str:
+        return _row(name, "".join(f"{value:>11}" for value in values))
+
+    lines = [cells("Latency", "p50", "p90", "p99", "p99.9", "max", "count")]
+    for stage in STAGES:
+        one = it.latency[stage]
+        times = (one.p50_ns, one.p90_ns, one.p99_ns, one.p999_ns, one.max_ns)
+        lines.append(cells(f"  {stage}", *(duration(ns if one.count else None) for ns in times), one.count))
+    slip = it.slippage_bps
+    quantiles = (slip.p50, slip.p90, slip.p99, slip.p999, slip.max)
+    return [*lines, cells("Slip, bps", *(fixed(value) for value in quantiles), slip.count)]
+
+
+def _feed(it: Snapshot) -> str:
+    names = ("frames", "ignored", "refused", "gaps", "resyncs", "crossed")
+    return _row("Feed", ", ".join(f"{name} {it.feed[name]}" for name in names if name in it.feed))

@@ -1,0 +1,176 @@
+"""Trading, for the terminal and for programs: orders and what became of them, the book, the status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pytrader import outcomes
+from pytrader._core import parse_e8
+from pytrader.flatten import flatten
+from pytrader.grammar import Order
+from pytrader.status import Snapshot, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+    from pathlib import Path
+
+    from pytrader._core import Book, Desk, Top, Verdict
+    from pytrader.events import Event
+
+SYNC_WAIT_S = 10.0
+ORDER_WAIT_S = 5.0
+_SLICE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An order that was asked for: its verdict, and a way to wait for its outcome."""
+
+    order: Order
+    verdict: Verdict
+    outcomes: outcomes.Outcomes
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether the order passed every check."""
+        return self.verdict.accepted
+
+    @property
+    def order_id(self) -> int | None:
+        """Return the order's number; None when it was refused."""
+        return self.verdict.order_id
+
+    def wait(self, timeout_s: float = ORDER_WAIT_S) -> list[Event]:
+        """Wait until the order has ended or rests; return its durable events so far, or the refusal."""
+        if self.order_id is None:
+            refusal = self.outcomes.refusal(self.verdict.seq, timeout_s)
+            return [] if refusal is None else [refusal]
+        return self.outcomes.wait(self.order_id, outcomes.is_settled, timeout_s)
+
+    def wait_over(self, timeout_s: float = ORDER_WAIT_S) -> list[Event]:
+        """Wait until the order has ended; return its durable events so far."""
+        return [] if self.order_id is None else self.outcomes.wait(self.order_id, outcomes.is_over, timeout_s)
+
+
+class Trader:
+    """One desk with its book. Every method may be called from any thread."""
+
+    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, price_decimals: int) -> None:
+        """Trade at `desk` on `book`; `kept` receives the committed events; `folder` holds the journal."""
+        self.desk, self.book, self.outcomes = desk, book, kept
+        self.folder, self.price_decimals = folder, price_decimals
+
+    def buy(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
+        """Buy at market, or at `limit`; `tif` "ioc" or "gtc", `reduce_only` True or False. Decimals are exact."""
+        return self.submit(_order("buy", quantity, limit, **more))
+
+    def sell(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
+        """Sell at market, or at `limit`; as `buy`."""
+        return self.submit(_order("sell", quantity, limit, **more))
+
+    def submit(self, order: Order) -> Ticket:
+        """Have an order decided at once; what follows is told after it is durable."""
+        verdict = self.desk.submit(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+        return Ticket(order, verdict, self.outcomes)
+
+    def check(self, order: Order) -> Verdict:
+        """Return the verdict that `submit` would give, changing nothing."""
+        return self.desk.check(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+
+    def cancel(self, order_id: int) -> bool:
+        """Ask for the end of an open order; false if it is not open."""
+        return self.desk.cancel(order_id)
+
+    def cancel_all(self) -> None:
+        """Ask for the end of every open order."""
+        self.desk.cancel_all()
+
+    def halt(self, reason: str = "") -> None:
+        """Stop trading until `resume`; open orders are asked to end."""
+        self.desk.halt("OPERATOR", reason or "asked for at the terminal")
+
+    def resume(self) -> str:
+        """Let trading go on; return what happened in a sentence."""
+        halt_file = self.folder / "HALT"
+        if halt_file.exists():
+            return f"Still halted: remove the file {halt_file} first."
+        if self.status()["halted"] is None:
+            return "Trading is not halted."
+        self.desk.resume()
+        return "Trading goes on."
+
+    def flatten(self) -> Iterator[str]:
+        """Close the position by reducing orders inside the limits; yield progress, last whether it is flat."""
+        return flatten(self)
+
+    def position_e8(self) -> int:
+        """Return the signed position, 10⁻⁸ base."""
+        return self.desk.position_e8()
+
+    def top(self) -> Top:
+        """Return the best prices with their age and state."""
+        return self.book.top()
+
+    def status(self) -> dict[str, Any]:
+        """Return everything the desk knows of itself; decimals are text."""
+        page: dict[str, Any] = orjson.loads(self.desk.status())
+        return page
+
+    def snapshot(self) -> Snapshot:
+        """Return the one page that every view shows."""
+        page = self.desk.status()
+        return snapshot(
+            page,
+            self.book.top(),
+            self.book.frame_latency(),
+            self.book.counters(),
+            last_reject=orjson.loads(page)["last_refusal"],
+            price_decimals=self.price_decimals,
+        )
+
+    def wait_synced(self, timeout_s: float = SYNC_WAIT_S) -> bool:
+        """Wait until the book can be traded on; false if it still cannot after `timeout_s`."""
+        return _wait_until(lambda: self.book.top().synced, timeout_s)
+
+    def wait_quiet(self, timeout_s: float) -> bool:
+        """Wait until no order is in flight; resting orders are not."""
+        return self.outcomes.wait_quiet(timeout_s)
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait until no order is open at all."""
+        return _wait_until(lambda: self.desk.open_orders() == 0, timeout_s)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep in slices, so that signals are seen."""
+        _wait_until(lambda: False, seconds)
+
+    @staticmethod
+    def parse_quantity(text: str) -> int:
+        """Return an exact decimal as an integer of 10⁻⁸; ValueError otherwise."""
+        return parse_e8(text)
+
+
+def _wait_until(ready: Any, timeout_s: float) -> bool:  # noqa: ANN401 - a test without arguments
+    deadline = monotonic() + timeout_s
+    while not ready():
+        left = deadline - monotonic()
+        if left <= 0:
+            return False
+        sleep(min(left, _SLICE_S))
+    return True
+
+
+def _order(
+    side: str,
+    quantity: str | Decimal,
+    limit: str | Decimal | None = None,
+    tif: str | None = None,
+    reduce_only: bool = False,
+) -> Order:
+    limit_e8 = None if limit is None else parse_e8(str(limit))
+    return Order(side, parse_e8(str(quantity)), limit_e8, tif or (None if limit is None else "gtc"), reduce_only)

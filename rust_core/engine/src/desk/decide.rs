@@ -1,0 +1,385 @@
+//! Every decision of the desk. Reads the state, writes events, changes nothing.
+
+use crate::desk::event::{
+    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Refused, Slippage, Started, Trade,
+};
+use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
+use crate::desk::{Desk, State, permit};
+use crate::risk::{self, Breaches, Reason};
+use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side, div_half_even};
+use crate::view::View;
+
+/// How often an open position is marked in the journal.
+const MARK_EVERY_NS: i64 = 60 * SECOND_NS;
+
+/// What an executor says of an order of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// It rests at its limit.
+    Resting {
+        /// The order.
+        order: u64,
+    },
+    /// It was filled, in part or whole.
+    Filled(Execution),
+    /// It ended without being complete.
+    Ended {
+        /// The order.
+        order: u64,
+        /// How.
+        state: End,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// A fill as the executor reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// The order.
+    pub order: u64,
+    /// Prices taken, slippage included.
+    pub trades: Vec<Trade>,
+    /// What the same quantity cost at the levels' own prices.
+    pub level_cost: Money,
+    /// Best bid at arrival.
+    pub bid: Price,
+    /// Best ask at arrival.
+    pub ask: Price,
+    /// The order rested and was taken.
+    pub maker: bool,
+    /// Travel time, ns.
+    pub delay_ns: i64,
+}
+
+/// What the desk can be asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the payloads are documented
+pub enum Command {
+    /// The first event of a journal.
+    Open(Opened),
+    /// A process takes up the journal: orders that no executor remembers end.
+    Start(Box<Started>),
+    /// Begins the UTC day of `now`, if it is a new one.
+    NewDay,
+    Submit(OrderRequest),
+    /// Asks for the end of one open order.
+    Cancel {
+        order: u64,
+        reason: Reason,
+    },
+    /// Asks for the end of every open order.
+    CancelAll {
+        reason: Reason,
+    },
+    /// Right before sending: the permit is asked again.
+    Release {
+        order: u64,
+    },
+    Report(Report),
+    /// Values the position; alone it can trip the loss latch.
+    Mark,
+    Halt(Halt),
+    Resume,
+}
+
+/// The answer to a command, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the payloads are documented
+pub enum Outcome {
+    /// Done, or nothing to do.
+    Done,
+    Accepted {
+        order: u64,
+    },
+    Refused(Box<Refused>),
+    /// A cancel named an order that is not open.
+    NotOpen {
+        order: u64,
+    },
+    /// The order may be sent.
+    Released,
+    /// The order may not be sent and has ended.
+    Withheld(Reason),
+}
+
+/// Decides `command` and writes what follows from it.
+pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
+    match command {
+        Command::Open(opened) => events.push(Event::Opened(opened.clone())),
+        Command::Start(started) => start(&desk.state, started, events),
+        Command::NewDay => new_day(&desk.state, now, events),
+        Command::Submit(request) => return submit(desk, request, now, view, events),
+        Command::Cancel { order, reason } => return cancel(&desk.state, *order, *reason, events),
+        Command::CancelAll { reason } => cancel_where(&desk.state, *reason, |_| true, events),
+        Command::Release { order } => return release(desk, *order, now, view, events),
+        Command::Report(report) => self::report(&desk.state, report, now, events),
+        Command::Mark => mark(&desk.state, now, view, events),
+        Command::Halt(halt) => stop(&desk.state, halt, events),
+        Command::Resume => resume(&desk.state, events),
+    }
+    Outcome::Done
+}
+
+/// Market and immediate orders end; so does what had not rested yet. Resting orders rest again.
+fn start(state: &State, started: &Started, events: &mut Vec<Event>) {
+    events.push(Event::Started(Box::new(started.clone())));
+    let lost = state.orders.iter().filter(|open| open.state != Phase::Resting || open.cancel.is_some());
+    events.extend(lost.map(|open| ended(open, End::Canceled, open.cancel.unwrap_or(Reason::Restart))));
+}
+
+/// The day never goes back. It starts at the equity of the newest journaled mark.
+fn new_day(state: &State, now: Now, events: &mut Vec<Event>) {
+    let day = now.utc_day();
+    if state.profile.is_some() && state.day.is_none_or(|known| day > known) {
+        let closed = Money(state.ledger.realised.0 - state.ledger.fees.0);
+        let start_equity = state.ledger.equity(state.mark).unwrap_or(closed);
+        events.push(Event::DayStarted { day, start_equity });
+    }
+}
+
+fn submit(desk: &Desk, request: &OrderRequest, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
+    let mut breaches = Breaches::default();
+    let notional = judge(desk, request, now, view, &mut breaches);
+    if !breaches.is_empty() {
+        return refuse(desk, request, view, &breaches, events);
+    }
+    let order = desk.state.orders.newest + 1;
+    let (bid, ask) = (view.top.bid.price, view.top.ask.price);
+    events.push(Event::Accepted(Accepted { order, request: *request, notional, bid, ask }));
+    Outcome::Accepted { order }
+}
+
+/// Runs every check in the fixed order: shape, permit, rate, notional, position. Returns the notional.
+fn judge(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &mut Breaches) -> Money {
+    let state = &desk.state;
+    shape(state, request, breaches);
+    let reserved = state.orders.reserved(request.side);
+    let reducing = permit::reduces(state.ledger.position, reserved, request.side, request.quantity);
+    if request.reduce && !reducing {
+        breaches.flag(Reason::NotReducing);
+    }
+    permit::check(state, &desk.health, now, &view.top, request.reduce && reducing, breaches);
+    if state.orders.count() >= OPEN_MAX {
+        breaches.add(Reason::QueueFull, state.orders.count() as i128, OPEN_MAX as i128, 0);
+    }
+    rate(state, now, breaches);
+    let notional = notional(desk, request, view, breaches);
+    position(state, request, breaches);
+    notional
+}
+
+fn shape(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
+    let instrument = &state.instrument;
+    let quantity = request.quantity;
+    if quantity < instrument.min_quantity || quantity.0 <= 0 {
+        breaches.add(Reason::BadQuantity, quantity.0.into(), instrument.min_quantity.0.into(), 0);
+    } else if quantity > instrument.max_quantity {
+        breaches.add(Reason::BadQuantity, quantity.0.into(), instrument.max_quantity.0.into(), 0);
+    }
+    if quantity.0 % instrument.step.0 != 0 {
+        breaches.add(Reason::BadStep, quantity.0.into(), instrument.step.0.into(), 0);
+    }
+    match request.limit {
+        Some(limit) if limit.0 <= 0 || limit.0 % instrument.tick.0 != 0 => {
+            breaches.add(Reason::BadTick, limit.0.into(), instrument.tick.0.into(), 0);
+        }
+        _ => {}
+    }
+}
+
+fn rate(state: &State, now: Now, breaches: &mut Breaches) {
+    let limit = state.limits.orders_per_second;
+    let wait_ns = state.rate.wait_ns(now, limit);
+    if wait_ns > 0 {
+        let wait_ms = (wait_ns + 999_999) / 1_000_000;
+        breaches.add(Reason::RateLimit, state.rate.count(now) as i128 + 1, limit.into(), wait_ms.into());
+    }
+}
+
+fn notional(desk: &Desk, request: &OrderRequest, view: &View, breaches: &mut Breaches) -> Money {
+    let notional = risk::notional(view, request.side, request.quantity, request.limit, desk.slippage);
+    let (state, limit) = (&desk.state, desk.state.limits.order_notional);
+    if notional < state.instrument.min_notional && view.top.uncrossed() {
+        breaches.add(Reason::MinNotional, notional.0, state.instrument.min_notional.0, 0);
+    }
+    if notional > limit {
+        breaches.add(Reason::NotionalExceedsMax, notional.0, limit.0, limit.0);
+    }
+    notional
+}
+
+fn position(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
+    let (side, limit) = (request.side, i128::from(state.limits.position.0));
+    let sign = i128::from(side.sign());
+    let used = i128::from(state.ledger.position.0) * sign + i128::from(state.orders.reserved(side).0);
+    let would_be = used + i128::from(request.quantity.0);
+    if would_be > limit {
+        let code = if side == Side::Buy { Reason::PositionLimitLong } else { Reason::PositionLimitShort };
+        breaches.add(code, would_be * sign, limit, limit - used);
+    }
+}
+
+fn refuse(desk: &Desk, request: &OrderRequest, view: &View, breaches: &Breaches, events: &mut Vec<Event>) -> Outcome {
+    let largest = breaches.only_about_size().then(|| largest(desk, request, view));
+    let state = &desk.state;
+    let refused = Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets());
+    events.push(Event::Refused(Box::new(refused.clone())));
+    Outcome::Refused(Box::new(refused))
+}
+
+/// The largest quantity that passes the notional and the position limit, cut to a whole lot.
+fn largest(desk: &Desk, request: &OrderRequest, view: &View) -> Qty {
+    let (limits, side) = (&desk.state.limits, request.side);
+    let affordable = match (request.limit, side) {
+        (None, _) => risk::affordable(view.takes(side), side, limits.order_notional, desk.slippage),
+        (Some(limit), Side::Buy) => at_price(limits.order_notional, limit),
+        (Some(limit), Side::Sell) => at_price(limits.order_notional, limit.max(view.top.bid.price)),
+    };
+    let size = affordable.min(desk.room(side)).min(desk.state.instrument.max_quantity);
+    Qty(size.0 - size.0 % desk.state.instrument.step.0)
+}
+
+fn at_price(budget: Money, price: Price) -> Qty {
+    Qty(i64::try_from(budget.0 / i128::from(price.0.max(1))).unwrap_or(i64::MAX))
+}
+
+fn cancel(state: &State, order: u64, reason: Reason, events: &mut Vec<Event>) -> Outcome {
+    let Some(open) = state.orders.get(order) else { return Outcome::NotOpen { order } };
+    if open.cancel.is_none() {
+        events.push(Event::CancelRequested { order, reason });
+    }
+    Outcome::Done
+}
+
+fn cancel_where(state: &State, reason: Reason, which: impl Fn(&OpenOrder) -> bool, events: &mut Vec<Event>) {
+    let wanted = state.orders.iter().filter(|open| open.cancel.is_none() && which(open));
+    events.extend(wanted.map(|open| Event::CancelRequested { order: open.order, reason }));
+}
+
+fn release(desk: &Desk, order: u64, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
+    let state = &desk.state;
+    let Some(open) = state.orders.get(order) else { return Outcome::NotOpen { order } };
+    assert!(open.state == Phase::Pending, "order {order} was released before");
+    let withheld = open.cancel.or_else(|| {
+        let mut breaches = Breaches::default();
+        let side = open.request.side;
+        let others = Qty(state.orders.reserved(side).0 - open.remaining().0);
+        let reducing = open.request.reduce && permit::reduces(state.ledger.position, others, side, open.remaining());
+        permit::check(state, &desk.health, now, &view.top, reducing, &mut breaches);
+        breaches.rows().first().map(|breach| breach.code)
+    });
+    match withheld {
+        None => {
+            events.push(Event::Released { order });
+            Outcome::Released
+        }
+        Some(reason) => {
+            events.push(ended(open, End::Canceled, reason));
+            Outcome::Withheld(reason)
+        }
+    }
+}
+
+fn ended(open: &OpenOrder, state: End, reason: Reason) -> Event {
+    let OpenOrder { order, request, filled, .. } = *open;
+    Event::Ended(Ended { order, side: request.side, quantity: request.quantity, filled, state, reason })
+}
+
+fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
+    let order = match report {
+        Report::Resting { order } | Report::Ended { order, .. } => *order,
+        Report::Filled(execution) => execution.order,
+    };
+    let open = state.orders.get(order).unwrap_or_else(|| panic!("report for order {order}, which is not open"));
+    events.push(match report {
+        Report::Resting { order } => Event::Resting { order: *order },
+        Report::Ended { state, reason, .. } => ended(open, *state, *reason),
+        Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
+    });
+}
+
+fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
+    let quantity = Qty(execution.trades.iter().map(|trade| trade.quantity.0).sum());
+    let cost = Money(execution.trades.iter().map(|trade| trade.price.times(trade.quantity).0).sum());
+    let fee = Money(execution.trades.iter().map(|trade| trade.fee.0).sum());
+    Filled {
+        order: open.order,
+        side: open.request.side,
+        quantity: open.request.quantity,
+        filled: quantity,
+        done: quantity == open.remaining(),
+        trades: execution.trades.clone(),
+        cost,
+        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
+        maker: execution.maker,
+        decision_mid: mid(open.bid, open.ask),
+        arrival_mid: mid(execution.bid, execution.ask),
+        delay_ns: execution.delay_ns,
+        elapsed_ns: now.mono_ns - open.accepted.mono_ns,
+        slippage: slippage(open, execution, quantity, cost),
+        drift: drift(state, open, cost),
+        realised: realised(state, open.request.side, execution),
+        fee,
+    }
+}
+
+fn mid(bid: Price, ask: Price) -> Price {
+    Price(i64::try_from(div_half_even(i128::from(bid.0) + i128::from(ask.0), 2)).unwrap_or(i64::MAX))
+}
+
+/// Splits the cost beyond the decision's mid. The parts are differences of one chain, so they add up exactly.
+fn slippage(open: &OpenOrder, execution: &Execution, quantity: Qty, cost: Money) -> Slippage {
+    let sign = i128::from(open.request.side.sign());
+    let best = if open.request.side == Side::Buy { execution.ask } else { execution.bid };
+    let at = |price: Price| price.times(quantity).0;
+    let (decided, arrived) = (at(mid(open.bid, open.ask)), at(mid(execution.bid, execution.ask)));
+    let part = |worse: i128, better: i128| Money((worse - better) * sign);
+    Slippage {
+        total: part(cost.0, decided),
+        spread: part(at(best), arrived),
+        depth: part(execution.level_cost.0, at(best)),
+        delay: part(arrived, decided),
+        model: part(cost.0, execution.level_cost.0),
+    }
+}
+
+/// A limit that held at the decision and that the market has moved the order over.
+fn drift(state: &State, open: &OpenOrder, cost: Money) -> Option<Reason> {
+    (open.cost.0 + cost.0 > state.limits.order_notional.0).then_some(Reason::NotionalExceedsMax)
+}
+
+fn realised(state: &State, side: Side, execution: &Execution) -> Money {
+    let mut ledger = state.ledger;
+    Money(execution.trades.iter().map(|trade| ledger.apply(side, trade.price, trade.quantity, trade.fee).0).sum())
+}
+
+/// Values the position at its closing side: trips the loss latch, and journals the price once a minute.
+fn mark(state: &State, now: Now, view: &View, events: &mut Vec<Event>) {
+    let Some(price) = state.closing_price(&view.top) else { return };
+    let loss = state.day_loss(Some(price));
+    if !state.loss_latched && loss.0 >= state.limits.daily_loss.0 {
+        let day = state.day.unwrap_or_else(|| now.utc_day());
+        events.push(Event::LossLatched { day, loss });
+        let position = state.ledger.position.0;
+        let adds = |open: &OpenOrder| open.request.side.sign() * position.signum() >= 0;
+        cancel_where(state, Reason::DailyLoss, adds, events);
+    }
+    if state.ledger.position.0 != 0 && now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
+        events.push(Event::Marked { price });
+    }
+}
+
+/// Stops trading and asks for the end of every open order. The first cause stays until a person resumes.
+fn stop(state: &State, halt: &Halt, events: &mut Vec<Event>) {
+    if state.halted.is_none() {
+        events.push(Event::Halted(halt.clone()));
+    }
+    cancel_where(state, Reason::Halted, |_| true, events);
+}
+
+fn resume(state: &State, events: &mut Vec<Event>) {
+    if state.halted.is_some() {
+        events.push(Event::Resumed {});
+    }
+}

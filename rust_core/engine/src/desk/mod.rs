@@ -1,0 +1,214 @@
+//! The desk: commands → events → state. `decide` makes every decision and changes nothing; `evolve` changes and
+//! decides nothing. Recovery is `evolve` over the journal.
+
+mod decide;
+mod event;
+mod evolve;
+mod orders;
+mod permit;
+mod shared;
+mod status;
+
+pub use decide::{Command, Execution, Outcome, Report, decide};
+pub use event::{
+    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Slippage, Stamped, Started, Tif,
+    Trade,
+};
+pub use evolve::evolve;
+pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
+pub use permit::{BookTrust, Health, trust};
+pub use shared::{RING, SharedDesk};
+pub use status::{quantiles, status};
+
+use serde::Serialize;
+
+use crate::latency::{Histogram, Signed};
+use crate::ledger::Ledger;
+use crate::risk::{Assets, Instrument, Limits, Rate, RateWindow};
+use crate::units::{Money, Now, Price, Qty};
+use crate::view::{TopOfBook, View};
+
+/// Orders and reports counted over the journal's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Orders accepted.
+    pub accepted: u64,
+    /// Orders refused by a rule.
+    pub refused: u64,
+    /// Orders that ended complete.
+    pub filled: u64,
+    /// Orders that ended otherwise.
+    pub canceled: u64,
+}
+
+/// Everything that the journal determines. Equal after any restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// What the journal belongs to; `None` before its first event.
+    pub profile: Option<Profile>,
+    /// Processes that took up the journal so far.
+    pub runs: u64,
+    /// Seed of the simulated executor in this run.
+    pub seed: u64,
+    /// Limits in force.
+    pub limits: Limits,
+    /// The venue's filters in force.
+    pub instrument: Instrument,
+    /// Position and money.
+    pub ledger: Ledger,
+    /// Orders without an end.
+    pub orders: Orders,
+    /// Accepted orders of the last second.
+    pub rate: RateWindow,
+    /// The UTC day that the loss is counted for; `None` before the first event.
+    pub day: Option<i64>,
+    /// Equity at its start.
+    pub day_start: Money,
+    /// The day's loss reached the limit.
+    pub loss_latched: bool,
+    /// The loss at which it did.
+    pub latched_loss: Money,
+    /// Trading is stopped until a person resumes it.
+    pub halted: Option<Halt>,
+    /// The newest journaled closing price.
+    pub mark: Option<Price>,
+    /// UTC time of it.
+    pub marked_ns: i64,
+    /// Totals.
+    pub counts: Counts,
+    /// Sentence of the newest refusal.
+    pub last_refusal: Option<String>,
+    /// From leaving to each report, ns.
+    pub execution: Histogram,
+    /// From the decision to each report, ns.
+    pub total: Histogram,
+    /// Slippage against the mid at the decision, 10⁻³ basis points.
+    pub slippage: Signed,
+    /// Number of the newest event.
+    pub seq: u64,
+}
+
+impl State {
+    /// A desk that nothing happened to yet.
+    pub fn new(limits: Limits, instrument: Instrument) -> State {
+        State {
+            profile: None,
+            runs: 0,
+            seed: 0,
+            limits,
+            instrument,
+            ledger: Ledger::default(),
+            orders: Orders::default(),
+            rate: RateWindow::new(),
+            day: None,
+            day_start: Money(0),
+            loss_latched: false,
+            latched_loss: Money(0),
+            halted: None,
+            mark: None,
+            marked_ns: 0,
+            counts: Counts::default(),
+            last_refusal: None,
+            execution: Histogram::default(),
+            total: Histogram::default(),
+            slippage: Signed::default(),
+            seq: 0,
+        }
+    }
+
+    /// The price at which the position could be closed now: bid if long, ask if short; else the newest mark.
+    pub fn closing_price(&self, top: &TopOfBook) -> Option<Price> {
+        let side = if self.ledger.position.0 >= 0 { top.bid } else { top.ask };
+        if side.quantity.0 > 0 { Some(side.price) } else { self.mark }
+    }
+
+    /// The day's loss at `mark`, below zero for a profit. An unknown mark counts the open position at its cost.
+    pub fn day_loss(&self, mark: Option<Price>) -> Money {
+        let closed = Money(self.ledger.realised.0 - self.ledger.fees.0);
+        Money(self.day_start.0 - self.ledger.equity(mark).unwrap_or(closed).0)
+    }
+
+    /// The canonical text of the state: equal text, equal state. Its hash is the state's hash.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("a state has only text keys and finite values")
+    }
+
+    /// Number of the event that accepted an open order; 0 if it is not open.
+    pub fn intent_of(&self, order: u64) -> u64 {
+        self.orders.get(order).map_or(0, |open| open.intent)
+    }
+
+    fn assets(&self) -> Assets {
+        self.profile
+            .as_ref()
+            .map_or_else(|| Assets { base: "BTC".into(), quote: "USDT".into() }, |profile| profile.assets.clone())
+    }
+}
+
+/// The state with what surrounds it: health, extra slippage, the newest time seen, the newest durable event.
+#[derive(Debug)]
+pub struct Desk {
+    /// Journaled state.
+    pub state: State,
+    /// Health of the parts around.
+    pub health: Health,
+    /// Extra slippage that decisions reckon with.
+    pub slippage: Rate,
+    /// Number of the newest durable event.
+    pub committed: u64,
+    seen: Now,
+    scratch: Vec<Event>,
+}
+
+impl Desk {
+    /// A desk with an empty journal.
+    pub fn new(limits: Limits, instrument: Instrument, slippage: Rate, health: Health) -> Desk {
+        let state = State::new(limits, instrument);
+        Desk { state, health, slippage, committed: 0, seen: Now::default(), scratch: Vec::with_capacity(2 * OPEN_MAX) }
+    }
+
+    /// Folds one event of the journal. Errors if its number does not follow.
+    pub fn recover(&mut self, stamped: &Stamped) -> Result<(), String> {
+        if stamped.seq != self.state.seq + 1 {
+            return Err(format!("event {} follows event {}", stamped.seq, self.state.seq));
+        }
+        evolve(&mut self.state, &stamped.event, stamped.now);
+        self.committed = stamped.seq;
+        self.seen.utc_ns = self.seen.utc_ns.max(stamped.now.utc_ns);
+        Ok(())
+    }
+
+    /// Decides `command` and applies what follows; `emit` is handed every event with its number and time.
+    /// A clock that steps back is held at the newest time seen.
+    pub fn run(&mut self, command: &Command, now: Now, view: &View, mut emit: impl FnMut(Stamped)) -> Outcome {
+        let now = self.seen.max(now);
+        self.seen = now;
+        self.dispatch(&Command::NewDay, now, view, &mut emit);
+        self.dispatch(command, now, view, &mut emit)
+    }
+
+    fn dispatch(&mut self, command: &Command, now: Now, view: &View, emit: &mut impl FnMut(Stamped)) -> Outcome {
+        let mut events = std::mem::take(&mut self.scratch);
+        let outcome = decide(self, command, now, view, &mut events);
+        for event in events.drain(..) {
+            evolve(&mut self.state, &event, now);
+            emit(Stamped { seq: self.state.seq, now, event });
+        }
+        self.scratch = events;
+        outcome
+    }
+
+    /// The verdict on an order, changing nothing.
+    pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
+        decide(self, &Command::Submit(*request), self.seen.max(now), view, &mut Vec::new())
+    }
+
+    /// Quantity of `side` that the position limit still allows, reservations counted.
+    pub fn room(&self, side: crate::units::Side) -> Qty {
+        let used = self.state.ledger.position.0 * side.sign() + self.state.orders.reserved(side).0;
+        Qty((self.state.limits.position.0 - used).max(0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

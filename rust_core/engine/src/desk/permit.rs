@@ -1,0 +1,101 @@
+//! May anything leave now? One predicate, asked at the decision and again right before sending.
+
+use serde::Serialize;
+
+use crate::desk::State;
+use crate::risk::{Breaches, Reason};
+use crate::units::{Now, Qty, SECOND_NS, Side};
+use crate::view::{Sync, TopOfBook};
+
+/// What the desk knows of the parts around it. Not journaled: each run finds out anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// The journal can be written.
+    pub journal: bool,
+    /// The executor takes orders.
+    pub executor: bool,
+    /// Ages from which the book is stale, ns.
+    pub stale_after_ns: i64,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health { journal: true, executor: true, stale_after_ns: 2 * SECOND_NS }
+    }
+}
+
+/// Whether the book can be priced on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BookTrust {
+    /// Synchronised, fresh, uncrossed.
+    Live,
+    /// Not synchronised.
+    Unsynced,
+    /// The newest book frame is too old.
+    Stale,
+    /// Bid at or above ask, or a side is empty.
+    Crossed,
+}
+
+impl BookTrust {
+    /// The reason that a refusal names; `None` for a live book.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            BookTrust::Live => None,
+            BookTrust::Unsynced => Some(Reason::BookUnsynced),
+            BookTrust::Stale => Some(Reason::BookStale),
+            BookTrust::Crossed => Some(Reason::BookCrossed),
+        }
+    }
+}
+
+/// Judges the book at `now`: a book exactly as old as the limit is stale.
+pub fn trust(top: &TopOfBook, now: Now, stale_after_ns: i64) -> BookTrust {
+    if top.sync != Sync::Live {
+        BookTrust::Unsynced
+    } else if top.age_ns(now.mono_ns) >= stale_after_ns {
+        BookTrust::Stale
+    } else if !top.uncrossed() {
+        BookTrust::Crossed
+    } else {
+        BookTrust::Live
+    }
+}
+
+/// With all open and in-flight orders counted, |position| falls and never changes sign. `reserved` is what is
+/// already open on `side`.
+pub fn reduces(position: Qty, reserved: Qty, side: Side, quantity: Qty) -> bool {
+    let closable = i128::from(position.0) * -i128::from(side.sign());
+    closable > 0 && i128::from(reserved.0) + i128::from(quantity.0) <= closable
+}
+
+/// Adds every reason why an order may not leave now. `reducing` orders pass a halt and a loss latch.
+pub fn check(state: &State, health: &Health, now: Now, top: &TopOfBook, reducing: bool, breaches: &mut Breaches) {
+    if !health.journal {
+        breaches.flag(Reason::JournalUnhealthy);
+    }
+    if !health.executor {
+        breaches.flag(Reason::ExecutorNotReady);
+    }
+    if state.halted.is_some() && !reducing {
+        breaches.flag(Reason::Halted);
+    }
+    let trust = trust(top, now, health.stale_after_ns);
+    if let Some(reason) = trust.reason() {
+        let ms = |ns: i64| i128::from(ns / 1_000_000);
+        match trust {
+            BookTrust::Stale => breaches.add(reason, ms(top.age_ns(now.mono_ns)), ms(health.stale_after_ns), 0),
+            _ => breaches.flag(reason),
+        }
+    }
+    loss(state, now, top, reducing, breaches);
+}
+
+fn loss(state: &State, _now: Now, top: &TopOfBook, reducing: bool, breaches: &mut Breaches) {
+    let loss = state.day_loss(state.closing_price(top));
+    let limit = state.limits.daily_loss;
+    if (state.loss_latched || loss.0 >= limit.0) && !reducing {
+        breaches.add(Reason::DailyLoss, loss.0.max(state.latched_loss.0), limit.0, 0);
+    }
+}

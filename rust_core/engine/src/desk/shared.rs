@@ -1,0 +1,236 @@
+//! The desk as threads share it: one short lock for decisions, a bounded ring to the journal, one wake-up.
+//!
+//! Lock order: `journal` or `desk`, never both at once by one thread. No caller holds the GIL's needs inside: nothing
+//! here touches Python, waits for I/O or blocks while the desk is locked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::desk::{
+    Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Phase, Refused, Report, Stamped, Started,
+};
+use crate::published::Published;
+use crate::risk::{Assets, Breaches, Reason};
+use crate::units::{Now, Qty, Side};
+use crate::view::{TopOfBook, View};
+use crate::wake::Signal;
+
+/// Events that may wait for the journal. The last quarter is kept for what already left the desk.
+pub const RING: usize = 8_192;
+
+struct Deciding {
+    desk: Desk,
+    events: Producer<Stamped>,
+    view: View,
+}
+
+/// A desk shared by the terminal, the journal thread, the executor and the clock.
+pub struct SharedDesk {
+    deciding: Mutex<Deciding>,
+    journal: Mutex<Consumer<Stamped>>,
+    ready: Signal,
+    faulted: AtomicBool,
+    published: Arc<Published>,
+}
+
+impl SharedDesk {
+    /// Shares `desk`, which prices on what `published` shows.
+    pub fn new(desk: Desk, published: Arc<Published>) -> SharedDesk {
+        let (events, journal) = RingBuffer::new(RING);
+        SharedDesk {
+            deciding: Mutex::new(Deciding { desk, events, view: View::default() }),
+            journal: Mutex::new(journal),
+            ready: Signal::default(),
+            faulted: AtomicBool::new(false),
+            published,
+        }
+    }
+
+    /// The market that the desk prices on.
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// True once a panic broke the desk: every later order is refused with `ENGINE_FAULT`.
+    pub fn faulted(&self) -> bool {
+        self.faulted.load(Ordering::Acquire)
+    }
+
+    /// Decides an order at once; also returns the number of the newest event then. What follows is told only after
+    /// that number is [`SharedDesk::committed`].
+    pub fn submit(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
+        let decided = self.decide(request, now);
+        self.ready.raise();
+        decided
+    }
+
+    fn decide(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
+        let Some(mut deciding) = self.lock() else { return (fault(request), 0) };
+        let deciding = &mut *deciding;
+        if deciding.events.slots() < RING / 4 + OPEN_MAX {
+            return (full(request, deciding.events.slots()), deciding.desk.committed);
+        }
+        self.published.view_for(request.side, request.quantity, &mut deciding.view);
+        let outcome = deciding.run(&Command::Submit(*request), now);
+        (outcome, deciding.desk.state.seq)
+    }
+
+    /// The verdict on an order, changing nothing.
+    pub fn check(&self, request: &OrderRequest, now: Now) -> Outcome {
+        let Some(mut deciding) = self.lock() else { return fault(request) };
+        let Deciding { desk, view, .. } = &mut *deciding;
+        self.published.view_for(request.side, request.quantity, view);
+        desk.check(request, now, view)
+    }
+
+    /// Runs any other command. Panics if the ring to the journal has no room: capacity is taken at the decision.
+    pub fn command(&self, command: &Command, now: Now) -> Outcome {
+        let Some(mut deciding) = self.lock() else { return Outcome::Withheld(Reason::EngineFault) };
+        self.published.view_for(Side::Buy, Qty(0), &mut deciding.view);
+        let outcome = deciding.run(command, now);
+        drop(deciding);
+        self.ready.raise();
+        outcome
+    }
+
+    /// Right before sending. Panics if the order's intent is not durable yet.
+    pub fn release(&self, order: u64, now: Now) -> Outcome {
+        self.command(&Command::Release { order }, now)
+    }
+
+    /// Values the position, unless the journal is so far behind that its ring has no room to spare.
+    pub fn mark(&self, now: Now) {
+        if self.spare() > OPEN_MAX {
+            self.command(&Command::Mark, now);
+        }
+    }
+
+    /// Hands a report of the executor to the desk.
+    pub fn report(&self, report: Report, now: Now) {
+        self.command(&Command::Report(report), now);
+    }
+
+    /// Slots of the ring that are free: an executor holds its reports back while there are few.
+    pub fn spare(&self) -> usize {
+        self.lock().map_or(0, |deciding| deciding.events.slots())
+    }
+
+    /// Begins a journal or takes it up; returns the orders that rest again.
+    pub fn start(&self, opened: Opened, started: Started, now: Now) -> Result<Vec<OpenOrder>, String> {
+        let known = self.lock().ok_or("the engine has failed")?.desk.state.profile.clone();
+        match known {
+            None => drop(self.command(&Command::Open(opened), now)),
+            Some(known) if known != opened.profile => {
+                let (is, wanted) = (&known, &opened.profile);
+                return Err(format!(
+                    "the journal belongs to {} {} {}, not to {} {} {}",
+                    is.execution, is.venue, is.symbol, wanted.execution, wanted.venue, wanted.symbol
+                ));
+            }
+            Some(_) => {}
+        }
+        self.command(&Command::Start(Box::new(started)), now);
+        let deciding = self.lock().ok_or("the engine has failed")?;
+        let resting = |open: &&OpenOrder| open.state == Phase::Resting;
+        Ok(deciding.desk.state.orders.iter().filter(resting).copied().collect())
+    }
+
+    /// Folds one event of the journal, before [`SharedDesk::start`].
+    pub fn recover(&self, stamped: &Stamped) -> Result<(), String> {
+        self.lock().ok_or("the engine has failed")?.desk.recover(stamped)
+    }
+
+    /// Waits up to `timeout` for events and takes up to `most` of them, oldest first.
+    pub fn next_events(&self, most: usize, timeout: Duration) -> Vec<Stamped> {
+        let taken = self.take(most);
+        if !taken.is_empty() || timeout.is_zero() {
+            return taken;
+        }
+        self.ready.wait(timeout);
+        self.take(most)
+    }
+
+    fn take(&self, most: usize) -> Vec<Stamped> {
+        let mut journal = self.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let count = journal.slots().min(most);
+        (0..count).filter_map(|_| journal.pop().ok()).collect()
+    }
+
+    /// Everything up to `seq` is durable.
+    pub fn committed(&self, seq: u64) {
+        if let Some(mut deciding) = self.lock() {
+            let known = deciding.desk.committed;
+            assert!(known <= seq && seq <= deciding.desk.state.seq, "committed {seq} after {known}");
+            deciding.desk.committed = seq;
+        }
+    }
+
+    /// Says whether the journal can be written.
+    pub fn set_journal(&self, healthy: bool) {
+        if let Some(mut deciding) = self.lock() {
+            deciding.desk.health.journal = healthy;
+        }
+    }
+
+    /// Says whether the executor takes orders.
+    pub fn set_executor(&self, ready: bool) {
+        if let Some(mut deciding) = self.lock() {
+            deciding.desk.health.executor = ready;
+        }
+    }
+
+    /// Stops trading at once and asks for the end of every open order.
+    pub fn halt(&self, cause: &str, detail: &str, now: Now) {
+        self.command(&Command::Halt(Halt { cause: cause.into(), detail: detail.into() }), now);
+    }
+
+    /// Reads the desk and the top of book under the lock.
+    pub fn read<T>(&self, reader: impl FnOnce(&Desk, &TopOfBook) -> T) -> Option<T> {
+        let top = self.published.top();
+        self.lock().map(|deciding| reader(&deciding.desk, &top))
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Deciding>> {
+        match self.deciding.lock() {
+            Ok(deciding) => Some(deciding),
+            Err(_) => {
+                self.faulted.store(true, Ordering::Release);
+                None
+            }
+        }
+    }
+}
+
+impl Deciding {
+    fn run(&mut self, command: &Command, now: Now) -> Outcome {
+        let Deciding { desk, events, view } = self;
+        if let Command::Release { order } = command {
+            let newest_durable = desk.committed;
+            assert!(
+                newest_durable >= desk.state.intent_of(*order),
+                "order {order} released before its intent was durable"
+            );
+        }
+        desk.run(command, now, view, |stamped| {
+            events.push(stamped).unwrap_or_else(|_| panic!("the ring to the journal is full"));
+        })
+    }
+}
+
+fn fault(request: &OrderRequest) -> Outcome {
+    refusal(request, Reason::EngineFault, 0, 0)
+}
+
+fn full(request: &OrderRequest, slots: usize) -> Outcome {
+    refusal(request, Reason::QueueFull, (RING - slots) as i128, (RING * 3 / 4 - OPEN_MAX) as i128)
+}
+
+fn refusal(request: &OrderRequest, code: Reason, value: i128, limit: i128) -> Outcome {
+    let mut breaches = Breaches::default();
+    breaches.add(code, value, limit, 0);
+    let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
+    Outcome::Refused(Box::new(Refused::new(*request, &breaches, None, None, &assets)))
+}

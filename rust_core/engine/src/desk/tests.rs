@@ -1,0 +1,574 @@
+//! The rules of the desk, one behaviour per test.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::risk::Reason;
+use crate::units::{DAY_NS, E8, E16, SECOND_NS, Side, parse_e8};
+use crate::view::{Level, Sync};
+
+const TICK: Price = Price(E8 / 100);
+
+fn btc(text: &str) -> Qty {
+    Qty(parse_e8(text.as_bytes()).expect("a decimal"))
+}
+
+fn usdt(text: &str) -> Price {
+    Price(parse_e8(text.as_bytes()).expect("a decimal"))
+}
+
+fn money(text: &str) -> Money {
+    Money(crate::units::parse_decimal(text, 16).expect("a decimal"))
+}
+
+fn at(ns: i64) -> Now {
+    Now { mono_ns: ns, utc_ns: 1_000 * DAY_NS + ns }
+}
+
+fn limits() -> Limits {
+    Limits { order_notional: money("50000"), position: btc("5"), orders_per_second: 5, daily_loss: money("10000") }
+}
+
+fn instrument() -> Instrument {
+    let min_notional = money("5");
+    Instrument { tick: TICK, step: Qty(1_000), min_quantity: Qty(1_000), max_quantity: btc("9000"), min_notional }
+}
+
+/// A fresh, synchronised book with `size` on each level, at 1-USDT steps from `bid` and `ask`.
+fn market(bid: &str, ask: &str, size: &str, recv_ns: i64) -> View {
+    let (bid, ask) = (Level { price: usdt(bid), quantity: btc(size) }, Level { price: usdt(ask), quantity: btc(size) });
+    let mut view = View::default();
+    view.reset(TopOfBook { bid, ask, update_id: 1, recv_ns, sync: Sync::Live });
+    for step in 0..20 {
+        view.push(Side::Buy, Level { price: Price(ask.price.0 + step * E8), quantity: ask.quantity });
+        view.push(Side::Sell, Level { price: Price(bid.price.0 - step * E8), quantity: bid.quantity });
+    }
+    view
+}
+
+/// A desk with its journal in a vector.
+struct Room {
+    desk: Desk,
+    journal: Vec<Stamped>,
+    view: View,
+}
+
+impl Room {
+    fn new() -> Room {
+        Room::with(limits())
+    }
+
+    fn with(limits: Limits) -> Room {
+        let desk = Desk::new(limits, instrument(), Rate(0), Health::default());
+        let mut room = Room { desk, journal: Vec::new(), view: market("10000", "10001", "100", 0) };
+        let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
+        let profile =
+            Profile { execution: "simulated".into(), venue: "binance".into(), symbol: "BTCUSDT".into(), assets };
+        room.run(Command::Open(Opened { version: 1, profile }), 0);
+        room.start(limits, 0);
+        room
+    }
+
+    fn start(&mut self, limits: Limits, ns: i64) {
+        let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument() };
+        self.run(Command::Start(Box::new(started)), ns);
+    }
+
+    fn run(&mut self, command: Command, ns: i64) -> Outcome {
+        self.view.top.recv_ns = self.view.top.recv_ns.max(ns);
+        self.desk.run(&command, at(ns), &self.view, |stamped| self.journal.push(stamped))
+    }
+
+    fn submit(&mut self, side: Side, quantity: &str, ns: i64) -> Outcome {
+        self.run(Command::Submit(order(side, quantity)), ns)
+    }
+
+    /// Submits a market order, releases it and fills it whole at `price`.
+    fn trade(&mut self, side: Side, quantity: &str, price: &str, ns: i64) {
+        let Outcome::Accepted { order } = self.submit(side, quantity, ns) else { panic!("refused") };
+        self.run(Command::Release { order }, ns);
+        self.fill(order, quantity, price, ns);
+    }
+
+    fn fill(&mut self, order: u64, quantity: &str, price: &str, ns: i64) {
+        let trade = Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0) };
+        let (bid, ask) = (self.view.top.bid.price, self.view.top.ask.price);
+        let level_cost = trade.price.times(trade.quantity);
+        let execution = Execution { order, trades: vec![trade], level_cost, bid, ask, maker: false, delay_ns: 0 };
+        self.run(Command::Report(Report::Filled(execution)), ns);
+    }
+
+    fn last(&self) -> &Event {
+        &self.journal.last().expect("an event").event
+    }
+
+    fn position(&self) -> String {
+        self.desk.state.ledger.position.to_string()
+    }
+
+    /// What a new process knows after reading the journal.
+    fn restarted(&self) -> State {
+        let mut desk = Desk::new(limits(), instrument(), Rate(0), Health::default());
+        for stamped in &self.journal {
+            let body = stamped.event.body();
+            let event = Event::parse(body.as_bytes()).expect("a body reads back");
+            desk.recover(&Stamped { event, ..stamped.clone() }).expect("the journal is in order");
+        }
+        desk.state
+    }
+}
+
+fn order(side: Side, quantity: &str) -> OrderRequest {
+    OrderRequest { side, quantity: btc(quantity), limit: None, tif: Tif::Ioc, reduce: false }
+}
+
+fn reduce(side: Side, quantity: &str) -> OrderRequest {
+    OrderRequest { reduce: true, ..order(side, quantity) }
+}
+
+fn limit(side: Side, quantity: &str, price: &str) -> OrderRequest {
+    OrderRequest { limit: Some(usdt(price)), tif: Tif::Gtc, ..order(side, quantity) }
+}
+
+fn codes(outcome: &Outcome) -> Vec<Reason> {
+    match outcome {
+        Outcome::Refused(refused) => refused.breaches.iter().map(|breach| breach.code).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn accepted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted { .. })
+}
+
+#[test]
+fn an_order_of_exactly_the_notional_limit_passes_and_one_lot_more_does_not() {
+    for (quantity, passes) in [("4.99999", true), ("5", true), ("5.00001", false)] {
+        let mut room = Room::with(Limits { position: btc("50"), ..limits() });
+        let outcome = room.run(Command::Submit(limit(Side::Buy, quantity, "10000")), 0);
+        assert_eq!(accepted(&outcome), passes, "{quantity}: {outcome:?}");
+    }
+}
+
+#[test]
+fn one_unit_of_money_above_the_notional_limit_is_refused() {
+    for (change, passes) in [(-1, false), (0, true), (1, true)] {
+        let notional = Money(usdt("10001").times(btc("1")).0 + change);
+        let mut room = Room::with(Limits { order_notional: notional, ..limits() });
+        assert_eq!(accepted(&room.submit(Side::Buy, "1", 0)), passes);
+    }
+}
+
+#[test]
+fn the_position_limit_holds_to_the_lot_on_both_sides() {
+    for side in [Side::Buy, Side::Sell] {
+        for (quantity, passes) in [("0.99999", true), ("1", true), ("1.00001", false)] {
+            let mut room = Room::new();
+            room.trade(side, "4", "10000", 0);
+            let outcome = room.submit(side, quantity, SECOND_NS);
+            assert_eq!(accepted(&outcome), passes, "{side:?} {quantity}");
+        }
+    }
+}
+
+#[test]
+fn orders_in_flight_and_resting_count_toward_the_position_limit() {
+    let mut room = Room::new();
+    assert!(accepted(&room.submit(Side::Buy, "3", 0)));
+    assert!(accepted(&room.run(Command::Submit(limit(Side::Buy, "1.5", "9000")), 0)));
+    assert_eq!(codes(&room.submit(Side::Buy, "0.50001", 0)), [Reason::PositionLimitLong]);
+    assert!(accepted(&room.submit(Side::Sell, "4.9", 0)), "the other side is reserved apart");
+    assert!(accepted(&room.submit(Side::Buy, "0.5", 0)));
+}
+
+#[test]
+fn the_sixth_order_within_a_second_is_refused_and_passes_at_the_exact_nanosecond() {
+    let mut room = Room::new();
+    for ns in 0..5 {
+        assert!(accepted(&room.submit(Side::Buy, "0.01", ns)));
+    }
+    let outcome = room.submit(Side::Buy, "0.01", SECOND_NS - 1);
+    let Outcome::Refused(refused) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!((codes(&outcome), refused.breaches[0].headroom), (vec![Reason::RateLimit], 1));
+    assert!(serde_json::to_string(&refused.breaches).expect("json").contains(r#""retry_after_ms":1"#));
+    assert!(accepted(&room.submit(Side::Buy, "0.01", SECOND_NS)));
+}
+
+#[test]
+fn refused_orders_take_no_slot_of_the_rate_window() {
+    let mut room = Room::new();
+    for _ in 0..20 {
+        assert!(!accepted(&room.submit(Side::Buy, "100", 0)));
+    }
+    assert!(accepted(&room.submit(Side::Buy, "0.01", 0)));
+}
+
+#[test]
+fn a_loss_of_exactly_the_limit_trips_and_one_unit_less_does_not() {
+    for (bid, latched) in [("8000.01", false), ("8000", true), ("7999.99", true)] {
+        let mut room = Room::new();
+        room.trade(Side::Buy, "4", "10000", 0);
+        room.trade(Side::Buy, "1", "10000", 0);
+        room.view = market(bid, "11000", "100", SECOND_NS);
+        room.run(Command::Mark, SECOND_NS);
+        assert_eq!(room.desk.state.loss_latched, latched, "bid {bid}");
+    }
+}
+
+#[test]
+fn the_latch_refuses_what_opens_lets_pass_what_reduces_and_ends_with_the_day() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.run(Command::Submit(limit(Side::Buy, "0.5", "6000")), 0);
+    room.view = market("7000", "7001", "100", 0);
+    room.run(Command::Mark, SECOND_NS);
+    let canceled = Event::CancelRequested { order: 2, reason: Reason::DailyLoss };
+    assert!(room.journal.iter().any(|stamped| stamped.event == canceled));
+    let outcome = room.submit(Side::Buy, "0.1", SECOND_NS);
+    assert_eq!(codes(&outcome), [Reason::DailyLoss]);
+    let Outcome::Refused(refused) = outcome else { unreachable!() };
+    assert!(refused.sentence.ends_with("use `flatten` or `reduce`."), "{}", refused.sentence);
+    assert!(accepted(&room.run(Command::Submit(reduce(Side::Sell, "4")), SECOND_NS)));
+    assert!(room.restarted().loss_latched);
+    room.run(Command::Mark, DAY_NS);
+    assert!(!room.desk.state.loss_latched);
+}
+
+#[test]
+fn a_clock_that_jumps_back_reopens_no_day() {
+    let mut room = Room::new();
+    room.run(Command::Mark, DAY_NS);
+    let day = room.desk.state.day;
+    room.run(Command::Mark, 0);
+    assert_eq!(room.desk.state.day, day);
+}
+
+#[test]
+fn a_loss_while_the_program_is_down_counts_in_the_new_day() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.run(Command::Mark, 60 * SECOND_NS);
+    assert!(matches!(room.last(), Event::Marked { .. }));
+    room.view = market("7400", "7401", "100", DAY_NS);
+    room.run(Command::Mark, DAY_NS);
+    assert_eq!(room.desk.state.day_start, Money(0));
+    assert!(room.desk.state.loss_latched, "10,400 lost since the last mark of the old day");
+}
+
+#[test]
+fn every_breach_is_named_in_one_sentence_with_the_largest_size_that_passes() {
+    let mut room = Room::new();
+    let outcome = room.submit(Side::Buy, "10", 0);
+    let Outcome::Refused(refused) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        refused.sentence,
+        "Order rejected: Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC."
+    );
+    let largest = refused.largest.expect("a smaller order passes");
+    assert_eq!(largest.to_string(), "4.9995");
+    assert!(accepted(&room.submit(Side::Buy, &largest.to_string(), 0)));
+}
+
+#[test]
+fn quantity_tick_and_minimum_are_checked_against_the_venue() {
+    let mut room = Room::new();
+    assert_eq!(codes(&room.submit(Side::Buy, "0.000011", 0)), [Reason::BadStep, Reason::MinNotional]);
+    assert_eq!(codes(&room.submit(Side::Buy, "0.00049", 0)), [Reason::MinNotional]);
+    let off_tick = room.run(Command::Submit(limit(Side::Buy, "1", "9000.001")), 0);
+    assert_eq!(codes(&off_tick), [Reason::BadTick]);
+    assert!(codes(&room.submit(Side::Buy, "9000.00001", 0)).contains(&Reason::BadQuantity));
+}
+
+#[test]
+fn an_old_unsynced_or_crossed_book_refuses() {
+    let mut room = Room::new();
+    room.view.top.sync = Sync::Desynced;
+    assert_eq!(codes(&room.submit(Side::Buy, "1", 0)), [Reason::BookUnsynced]);
+    room.view = market("10001", "10001", "1", 0);
+    assert_eq!(codes(&room.submit(Side::Buy, "1", 0)), [Reason::BookCrossed]);
+    room.view = market("10000", "10001", "100", 0);
+    for (age_ns, passes) in [(2 * SECOND_NS - 1, true), (2 * SECOND_NS, false)] {
+        let outcome = room.desk.check(&order(Side::Buy, "1"), at(age_ns), &room.view);
+        assert_eq!(accepted(&outcome), passes);
+    }
+}
+
+#[test]
+fn a_check_changes_nothing() {
+    let mut room = Room::new();
+    let before = room.desk.state.clone();
+    assert!(accepted(&room.desk.check(&order(Side::Buy, "1"), at(0), &room.view)));
+    assert!(!accepted(&room.desk.check(&order(Side::Buy, "100"), at(0), &room.view)));
+    assert_eq!(room.desk.state, before);
+    assert!(accepted(&room.submit(Side::Buy, "1", 0)));
+}
+
+#[test]
+fn a_reduce_order_must_reduce_with_everything_in_flight_counted() {
+    let mut room = Room::new();
+    assert_eq!(codes(&room.run(Command::Submit(reduce(Side::Sell, "1")), 0)), [Reason::NotReducing]);
+    room.trade(Side::Buy, "1", "10000", 0);
+    assert!(accepted(&room.run(Command::Submit(reduce(Side::Sell, "0.6")), 0)));
+    assert_eq!(codes(&room.run(Command::Submit(reduce(Side::Sell, "0.4001")), 0)), [Reason::NotReducing]);
+    assert_eq!(codes(&room.run(Command::Submit(reduce(Side::Buy, "0.1")), 0)), [Reason::NotReducing]);
+    assert!(accepted(&room.run(Command::Submit(reduce(Side::Sell, "0.4")), 0)));
+}
+
+#[test]
+fn a_halt_withholds_pending_orders_and_survives_a_restart() {
+    let mut room = Room::new();
+    room.submit(Side::Buy, "1", 0);
+    let halt = Halt { cause: "OPERATOR".into(), detail: "lunch".into() };
+    room.run(Command::Halt(halt), 0);
+    assert_eq!(room.run(Command::Release { order: 1 }, 0), Outcome::Withheld(Reason::Halted));
+    let Outcome::Refused(refused) = room.submit(Side::Buy, "1", 0) else { panic!("accepted") };
+    assert_eq!(refused.sentence, "Order rejected: Trading is halted (OPERATOR: lunch); use `flatten` or `reduce`.");
+    assert!(room.restarted().halted.is_some());
+    room.run(Command::Resume, 0);
+    assert!(accepted(&room.submit(Side::Buy, "1", 0)));
+}
+
+#[test]
+fn an_order_whose_book_went_stale_before_it_left_ends_with_that_reason() {
+    let mut room = Room::new();
+    room.submit(Side::Buy, "1", 0);
+    let late = at(3 * SECOND_NS);
+    let outcome = room.desk.run(&Command::Release { order: 1 }, late, &room.view, |_| {});
+    assert_eq!(outcome, Outcome::Withheld(Reason::BookStale));
+    assert_eq!((room.desk.state.orders.count(), room.desk.state.orders.buys), (0, Qty(0)));
+}
+
+#[test]
+fn a_cancel_before_the_order_left_ends_it_without_sending() {
+    let mut room = Room::new();
+    room.submit(Side::Buy, "1", 0);
+    room.run(Command::Cancel { order: 1, reason: Reason::User }, 0);
+    assert_eq!(room.run(Command::Release { order: 1 }, 0), Outcome::Withheld(Reason::User));
+    assert_eq!(room.run(Command::Cancel { order: 1, reason: Reason::User }, 0), Outcome::NotOpen { order: 1 });
+}
+
+#[test]
+fn after_a_restart_immediate_orders_end_and_resting_orders_stay() {
+    let mut room = Room::new();
+    room.submit(Side::Buy, "1", 0);
+    room.run(Command::Submit(limit(Side::Buy, "0.5", "9000")), 0);
+    room.run(Command::Release { order: 2 }, 0);
+    room.run(Command::Report(Report::Resting { order: 2 }), 0);
+    room.start(limits(), SECOND_NS);
+    let open: Vec<u64> = room.desk.state.orders.iter().map(|open| open.order).collect();
+    assert_eq!(open, [2]);
+    assert!(matches!(room.last(), Event::Ended(ended) if ended.reason == Reason::Restart && ended.order == 1));
+    assert_eq!(room.restarted(), room.desk.state);
+}
+
+#[test]
+fn a_restart_within_a_second_opens_no_extra_slots() {
+    let mut room = Room::new();
+    (0..5).for_each(|_| drop(room.submit(Side::Buy, "0.01", 0)));
+    let mut desk = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    room.journal.iter().for_each(|stamped| desk.recover(stamped).expect("in order"));
+    let new_clock = |ns: i64| Now { mono_ns: 77 + ns, utc_ns: at(ns).utc_ns };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    desk.run(&Command::Start(Box::new(started)), new_clock(SECOND_NS / 2), &room.view, |_| {});
+    room.view.top.recv_ns = 77 + SECOND_NS;
+    let check = |ns: i64| accepted(&desk.check(&order(Side::Buy, "0.01"), new_clock(ns), &room.view));
+    assert!(!check(SECOND_NS - 1));
+    assert!(check(SECOND_NS));
+}
+
+#[test]
+fn the_parts_of_the_slippage_add_up_to_its_total() {
+    let mut room = Room::new();
+    room.submit(Side::Sell, "1", 0);
+    room.run(Command::Release { order: 1 }, 0);
+    let trade = |price: &str, quantity: &str| Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0) };
+    let trades = vec![trade("9989.9", "0.4"), trade("9987.11", "0.6")];
+    let level_cost = Money(usdt("9990").times(btc("0.4")).0 + usdt("9988").times(btc("0.6")).0);
+    let (bid, ask) = (usdt("9990"), usdt("9993"));
+    let execution = Execution { order: 1, trades, level_cost, bid, ask, maker: false, delay_ns: 5 };
+    room.run(Command::Report(Report::Filled(execution)), 9);
+    let Event::Filled(filled) = room.last() else { panic!("{:?}", room.last()) };
+    let parts = &filled.slippage;
+    assert_eq!(parts.total.0, parts.spread.0 + parts.depth.0 + parts.delay.0 + parts.model.0);
+    let text = [parts.total, parts.spread, parts.depth, parts.delay, parts.model].map(|part| part.to_string());
+    assert_eq!(text, ["12.274", "1.5", "1.2", "9", "0.574"]);
+    assert!(filled.done);
+}
+
+#[test]
+fn a_fill_that_drifts_over_the_notional_limit_says_so() {
+    let mut room = Room::new();
+    room.submit(Side::Buy, "4.9", 0);
+    room.run(Command::Release { order: 1 }, 0);
+    room.fill(1, "4.9", "10500", 1);
+    assert!(matches!(room.last(), Event::Filled(filled) if filled.drift == Some(Reason::NotionalExceedsMax)));
+}
+
+#[test]
+fn a_journal_with_a_missing_event_is_not_folded() {
+    let room = Room::new();
+    let mut desk = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    assert_eq!(desk.recover(&room.journal[1]), Err("event 2 follows event 0".into()));
+}
+
+#[test]
+fn a_flip_books_both_halves_exactly() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "2", "10000", 0);
+    room.trade(Side::Sell, "3", "10100", 1);
+    assert_eq!((room.position(), room.desk.state.ledger.realised.to_string()), ("-1".into(), "200".into()));
+    assert_eq!(room.restarted(), room.desk.state);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Submit { buy: bool, lots: i64, limit: Option<i64>, reduce: bool },
+    Release(usize),
+    Fill { pick: usize, part: i64, cents: i64 },
+    Rest(usize),
+    End(usize),
+    Cancel(usize),
+    Price { bid_cents: i64 },
+    Halt,
+    Resume,
+    Mark,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let submit =
+        (any::<bool>(), 1..600_000_i64, proptest::option::of(900_000..1_100_000_i64), proptest::bool::weighted(0.2));
+    prop_oneof![
+        6 => submit.prop_map(|(buy, lots, limit, reduce)| Step::Submit { buy, lots, limit, reduce }),
+        4 => any::<usize>().prop_map(Step::Release),
+        5 => (any::<usize>(), 1..1_000_i64, 900_000..1_100_000_i64).prop_map(|(pick, part, cents)| Step::Fill { pick, part, cents }),
+        2 => any::<usize>().prop_map(Step::Rest),
+        1 => any::<usize>().prop_map(Step::End),
+        1 => any::<usize>().prop_map(Step::Cancel),
+        2 => (900_000..1_100_000_i64).prop_map(|bid_cents| Step::Price { bid_cents }),
+        1 => Just(Step::Halt),
+        2 => Just(Step::Resume),
+        2 => Just(Step::Mark),
+    ]
+}
+
+fn cents(value: i64) -> Price {
+    Price(value * TICK.0)
+}
+
+impl Room {
+    fn pick(&self, pick: usize, wanted: impl Fn(&OpenOrder) -> bool) -> Option<OpenOrder> {
+        let found: Vec<_> = self.desk.state.orders.iter().filter(|open| wanted(open)).copied().collect();
+        (!found.is_empty()).then(|| found[pick % found.len()])
+    }
+
+    fn act(&mut self, step: &Step, ns: i64) {
+        let sent = |open: &OpenOrder| open.state != Phase::Pending;
+        match *step {
+            Step::Submit { buy, lots, limit, reduce } => {
+                let side = if buy { Side::Buy } else { Side::Sell };
+                let tif = if limit.is_some() { Tif::Gtc } else { Tif::Ioc };
+                let request = OrderRequest { side, quantity: Qty(lots * 1_000), limit: limit.map(cents), tif, reduce };
+                self.run(Command::Submit(request), ns);
+            }
+            Step::Release(pick) => {
+                if let Some(open) = self.pick(pick, |open| open.state == Phase::Pending) {
+                    self.run(Command::Release { order: open.order }, ns);
+                }
+            }
+            Step::Fill { pick, part, cents: price } => {
+                if let Some(open) = self.pick(pick, sent) {
+                    let lots = open.remaining().0 / 1_000;
+                    let quantity = Qty((lots * part / 1_000).max(1) * 1_000);
+                    self.fill(open.order, &quantity.to_string(), &cents(price).to_string(), ns);
+                }
+            }
+            Step::Rest(pick) => {
+                if let Some(open) = self.pick(pick, |open| open.state == Phase::Sent && open.request.tif == Tif::Gtc) {
+                    self.run(Command::Report(Report::Resting { order: open.order }), ns);
+                }
+            }
+            Step::End(pick) => {
+                if let Some(open) = self.pick(pick, sent) {
+                    let report = Report::Ended { order: open.order, state: End::Expired, reason: Reason::IocRemainder };
+                    self.run(Command::Report(report), ns);
+                }
+            }
+            Step::Cancel(pick) => {
+                if let Some(open) = self.pick(pick, |_| true) {
+                    self.run(Command::Cancel { order: open.order, reason: Reason::User }, ns);
+                }
+            }
+            Step::Price { bid_cents } => {
+                self.view = market(&cents(bid_cents).to_string(), &cents(bid_cents + 1).to_string(), "3", ns);
+            }
+            Step::Halt => drop(self.run(Command::Halt(Halt { cause: "OPERATOR".into(), detail: "test".into() }), ns)),
+            Step::Resume => drop(self.run(Command::Resume, ns)),
+            Step::Mark => drop(self.run(Command::Mark, ns)),
+        }
+    }
+
+    fn worst(&self) -> (i64, i64) {
+        let state = &self.desk.state;
+        (state.ledger.position.0 + state.orders.buys.0, state.ledger.position.0 - state.orders.sells.0)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_sequence_breaks_a_limit_leaks_a_reservation_or_replays_differently(
+        steps in proptest::collection::vec((step(), 0..400_000_000_i64), 1..60),
+    ) {
+        let mut room = Room::new();
+        let mut ns = 0;
+        for (step, pause_ns) in &steps {
+            ns += pause_ns;
+            room.act(step, ns);
+            let (long, short) = room.worst();
+            prop_assert!(long <= 5 * E8 && short >= -5 * E8, "worst case {long} {short} after {step:?}");
+            let open: i64 = room.desk.state.orders.iter().map(|open| open.remaining().0).sum();
+            prop_assert_eq!(open, room.desk.state.orders.buys.0 + room.desk.state.orders.sells.0);
+        }
+        prop_assert_eq!(room.restarted().text(), room.desk.state.text());
+    }
+
+    #[test]
+    fn the_rate_window_equals_brute_force_at_every_nanosecond_around_its_edges(
+        gaps in proptest::collection::vec(prop_oneof![0..4_i64, SECOND_NS - 2..SECOND_NS + 3, 0..SECOND_NS], 1..40),
+        limit in 1..7_u32,
+    ) {
+        let (mut window, mut stamps, mut ns) = (RateWindow::new(), Vec::<i64>::new(), 0);
+        for gap in gaps {
+            ns += gap;
+            for edge in -1..=1 {
+                let now = at(ns + edge);
+                let brute = stamps.iter().filter(|&&stamp| stamp > now.mono_ns - SECOND_NS).count();
+                prop_assert_eq!(window.wait_ns(now, limit) == 0, brute < limit as usize);
+            }
+            if window.wait_ns(at(ns), limit) == 0 {
+                window.accept(at(ns));
+                stamps.push(ns);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_size_passes_and_one_lot_more_does_not(lots in 1..900_000_000_i64, size in 1..300_i64) {
+        let mut room = Room::new();
+        room.view = market("10000", "10001", &Qty(size * E8 / 100).to_string(), 0);
+        let asked = OrderRequest { quantity: Qty(lots * 1_000), ..order(Side::Buy, "1") };
+        let outcome = room.desk.check(&asked, at(0), &room.view);
+        if let Outcome::Refused(refused) = outcome {
+            if let Some(largest) = refused.largest.filter(|largest| largest.0 > 0) {
+                let fits = |quantity| accepted(&room.desk.check(&OrderRequest { quantity, ..asked }, at(0), &room.view));
+                prop_assert!(fits(largest) && !fits(Qty(largest.0 + 1_000)), "largest {largest}");
+            }
+        }
+    }
+}
+
+#[test]
+fn money_has_sixteen_places() {
+    assert_eq!(money("1").0, E16);
+}

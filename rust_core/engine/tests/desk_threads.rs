@@ -1,0 +1,139 @@
+//! The desk shared by threads: races for the last room, and the order of durable, told and sent.
+
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use engine::desk::{Command, Desk, Event, Health, Opened, OrderRequest, Outcome, Profile, SharedDesk, Started, Tif};
+use engine::published::Published;
+use engine::risk::{Assets, Instrument, Limits, Rate};
+use engine::units::{E8, Money, Now, Price, Qty, Side};
+use engine::view::{Level, Sync, TopOfBook};
+use engine::wake::{CrossWatch, Signal};
+
+const NOW: Now = Now { mono_ns: 1, utc_ns: 1 };
+
+fn limits(orders_per_second: u32) -> Limits {
+    let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
+    Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second, daily_loss: usdt(10_000) }
+}
+
+fn desk(orders_per_second: u32) -> Arc<SharedDesk> {
+    let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
+    let level = |price: i64| Level { price: Price(price * E8), quantity: Qty(100 * E8) };
+    let (bid, ask) = (level(10), level(11));
+    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live };
+    published.write(&top, 1, [bid].into_iter(), [ask].into_iter());
+    let instrument = Instrument {
+        tick: Price(1),
+        step: Qty(1),
+        min_quantity: Qty(1),
+        max_quantity: Qty(100 * E8),
+        min_notional: Money(1),
+    };
+    let limits = limits(orders_per_second);
+    let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published);
+    let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
+    let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
+    let started = Started { build: "test".into(), seed: 1, limits, instrument };
+    desk.start(Opened { version: 1, profile }, started, NOW).expect("a new journal");
+    Arc::new(desk)
+}
+
+fn order(side: Side, quantity: i64) -> OrderRequest {
+    OrderRequest { side, quantity: Qty(quantity), limit: None, tif: Tif::Ioc, reduce: false }
+}
+
+#[test]
+fn of_two_threads_that_race_for_the_last_room_exactly_one_is_accepted() {
+    for _ in 0..500 {
+        let (desk, start) = (desk(100), Arc::new(Barrier::new(2)));
+        let racers: Vec<_> = (0..2)
+            .map(|_| {
+                let (desk, start) = (desk.clone(), start.clone());
+                std::thread::spawn(move || {
+                    start.wait();
+                    matches!(desk.submit(&order(Side::Buy, 499 * E8 / 100), NOW).0, Outcome::Accepted { .. })
+                })
+            })
+            .collect();
+        let accepted = racers.into_iter().map(|racer| racer.join().expect("no panic"));
+        assert_eq!(accepted.filter(|&accepted| accepted).count(), 1);
+    }
+}
+
+#[test]
+fn eight_threads_never_break_a_limit_and_lose_no_event() {
+    let desk = desk(1_000);
+    let workers: Vec<_> = (0..8_i64)
+        .map(|worker| {
+            let desk = desk.clone();
+            std::thread::spawn(move || {
+                let side = if worker % 2 == 0 { Side::Buy } else { Side::Sell };
+                (0..100_i64).for_each(|step| drop(desk.submit(&order(side, (worker + step) % 7 * E8 / 10 + 1), NOW)));
+            })
+        })
+        .collect();
+    workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
+    let events = desk.next_events(10_000, Duration::ZERO);
+    assert!(events.iter().map(|stamped| stamped.seq).eq(1..=events.len() as u64));
+    let (mut buys, mut sells) = (0, 0);
+    for stamped in &events {
+        if let Event::Accepted(accepted) = &stamped.event {
+            let side = if accepted.request.side == Side::Buy { &mut buys } else { &mut sells };
+            *side += accepted.request.quantity.0;
+        }
+    }
+    assert!(buys <= 5 * E8 && sells <= 5 * E8, "reserved {buys} and {sells}");
+    assert!(5 * E8 - buys < 7 * E8 / 10, "room was left: {buys}");
+}
+
+#[test]
+fn nothing_leaves_before_its_intent_is_durable() {
+    let desk = desk(5);
+    let (outcome, seq) = desk.submit(&order(Side::Buy, E8), NOW);
+    assert_eq!(outcome, Outcome::Accepted { order: 1 });
+    let early = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.release(1, NOW)));
+    assert!(early.is_err());
+    assert!(seq > 0);
+}
+
+#[test]
+fn after_a_panic_inside_every_order_is_refused_as_an_engine_fault() {
+    let desk = desk(5);
+    desk.submit(&order(Side::Buy, E8), NOW);
+    let early = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.release(1, NOW)));
+    assert!(early.is_err() && desk.submit(&order(Side::Buy, E8), NOW).1 == 0);
+    let Outcome::Refused(refused) = desk.submit(&order(Side::Buy, E8), NOW).0 else { panic!("accepted") };
+    assert_eq!(refused.breaches[0].code.code(), "ENGINE_FAULT");
+    assert!(desk.faulted());
+}
+
+#[test]
+fn a_durable_intent_may_leave() {
+    let desk = desk(5);
+    let (_, seq) = desk.submit(&order(Side::Buy, E8), NOW);
+    desk.committed(seq);
+    assert_eq!(desk.release(1, NOW), Outcome::Released);
+}
+
+#[test]
+fn a_full_ring_refuses_orders_and_keeps_room_for_what_already_left() {
+    let desk = desk(1_000);
+    let refusals: Vec<Outcome> = (0..10_000).map(|_| desk.submit(&order(Side::Buy, 50 * E8), NOW).0).collect();
+    let Outcome::Refused(last) = refusals.last().expect("refusals") else { panic!("accepted") };
+    assert_eq!(last.breaches[0].code.code(), "QUEUE_FULL");
+    assert!(desk.spare() >= engine::desk::RING / 4);
+    assert_eq!(desk.command(&Command::Resume, NOW), Outcome::Done);
+}
+
+#[test]
+fn a_waiting_journal_is_woken_by_an_order() {
+    let desk = desk(5);
+    desk.next_events(100, Duration::ZERO);
+    let waiter = {
+        let desk = desk.clone();
+        std::thread::spawn(move || desk.next_events(100, Duration::from_secs(20)).len())
+    };
+    desk.submit(&order(Side::Buy, E8), NOW);
+    assert!(waiter.join().expect("no panic") >= 1);
+}
