@@ -55,7 +55,7 @@ lint: .venv/dev ## the first half of check
 
 .PHONY: bench
 bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name contains it
-	cargo bench --locked --quiet $(if $(BENCH),-- '$(BENCH)')
+	cargo bench --locked --quiet --bench '*' $(if $(BENCH),-- '$(BENCH)')
 	$(BIN)/python benches/bench.py $(BENCH)
 
 .PHONY: soak
