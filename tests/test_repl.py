@@ -233,7 +233,7 @@ def test_validation_points_at_the_fault():
 def test_toolbar_shows_mode_top_age_position_and_profit():
     """One line that fits 80 columns."""
     assert fragment_list_to_text(toolbar(LONG)) == (
-        " SIM binance BTCUSDT | 26795.40 / 26795.80 | 14.0 ms | +0.25 BTC | day -0.18 USDT"
+        " SIM BTCUSDT | 26795.40 / 26795.80 | 14.0 ms | +0.25 BTC | day -0.18 USDT"
     )
     assert fragment_list_to_text(toolbar(None)) == " starting"
     assert fragment_list_to_text(prompt(SNAPSHOT)) == "SIM binance> "
@@ -243,7 +243,7 @@ def test_toolbar_shows_mode_top_age_position_and_profit():
 def test_toolbar_shows_the_gravest_stop_in_red():
     """A halt cannot be missed, and its text cannot move the cursor."""
     it = replace(SNAPSHOT, halted=Halted("OPERATOR", "\x1b[2Jnews"), loss_latched=True)
-    assert toolbar(it)[-1] == ("class:stop", " HALTED OPERATOR: \\x1b[2Jnews (type resume) ")
+    assert toolbar(it)[-2:] == [("", "\n"), ("class:stop", " HALTED OPERATOR: \\x1b[2Jnews (type resume) ")]
     assert all(style != "class:stop" for style, _ in toolbar(SNAPSHOT))
 
 

@@ -29,7 +29,7 @@ def prompt(it: Snapshot | None) -> StyleAndTextTuples:
 
 
 def toolbar(it: Snapshot | None, verdict: str | None = None) -> StyleAndTextTuples:
-    """Return mode, top of book, age, sync, position and day's profit; stops in red; below them the `verdict`, if any.
+    """Return mode, top of book, age or sync, position and day's profit; below them a stop in red, and the `verdict`.
 
     `verdict` is the refusal that the typed order would get now.
     """
@@ -44,10 +44,10 @@ def _facts(it: Snapshot) -> StyleAndTextTuples:
     price = f"{fixed(top.bid, decimals)} / {fixed(top.ask, decimals)}"
     sync = duration(top.age_ns) if top.synced else top.sync.upper()
     pnl = "-" if it.day.pnl is None else signed(it.day.pnl, 2)
-    cells = [f"{it.profile.venue} {it.profile.symbol}", price, sync, f"{signed(it.position)} {it.profile.base}"]
+    cells = [it.profile.symbol, price, sync, f"{signed(it.position)} {it.profile.base}"]
     return [("class:mode", f" {it.mode} "), ("", " | ".join([*cells, f"day {pnl} {quote}"]))]
 
 
 def _stops(it: Snapshot) -> StyleAndTextTuples:
     found = stops(it)
-    return [("", " "), ("class:stop", f" {printable(found[0])} ")] if found else []
+    return [("", "\n"), ("class:stop", f" {printable(found[0])} ")] if found else []
