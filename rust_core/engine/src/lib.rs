@@ -3,5 +3,15 @@
 //! Nothing here knows Python, does I/O, reads a clock or starts a thread. Time is an argument ([`units::Now`]),
 //! money is an integer, and the same inputs give the same events on every machine.
 
+pub mod book;
+pub mod latency;
+pub mod market;
+pub mod published;
+pub mod replay;
+pub mod ring;
+pub mod seqlock;
+mod sync;
 pub mod units;
 pub mod view;
+pub mod wake;
+pub mod wire;

@@ -1,5 +1,6 @@
 //! The market as a reader sees it: the best prices, the best levels of each side, and whether they can be trusted.
 
+pub use crate::published::{Published, Trade, Trades, TradesRead};
 use crate::units::{Price, Qty, Side};
 
 /// Levels a side that are published to readers.

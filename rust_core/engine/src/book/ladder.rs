@@ -1,0 +1,113 @@
+//! One side of a book: levels sorted by price in one block of memory.
+
+use crate::units::{Price, Side};
+use crate::view::Level;
+
+/// Levels walked one by one before the search begins to leap.
+const STROLL: usize = 12;
+
+/// The levels of one side, worst first, so that changes near the best price move few levels.
+///
+/// Prices are kept times ±1 so that larger is better on both sides.
+#[derive(Debug, Clone)]
+pub(super) struct Ladder {
+    side: Side,
+    levels: Vec<Level>,
+}
+
+impl Ladder {
+    pub fn new(side: Side) -> Ladder {
+        Ladder { side, levels: Vec::new() }
+    }
+
+    /// The level with its price turned inside out, or back.
+    #[inline]
+    fn turned(side: Side, level: Level) -> Level {
+        Level { price: Price(level.price.0 * side.sign()), quantity: level.quantity }
+    }
+
+    pub fn clear(&mut self) {
+        self.levels.clear();
+    }
+
+    #[inline]
+    pub fn best(&self) -> Option<Level> {
+        self.levels.last().map(|&level| Ladder::turned(self.side, level))
+    }
+
+    pub fn best_first(&self) -> impl ExactSizeIterator<Item = Level> {
+        self.levels.iter().rev().map(|&level| Ladder::turned(self.side, level))
+    }
+
+    /// Replaces all levels by those of a snapshot, in any order; of a price given twice the last one holds.
+    pub fn load(&mut self, levels: &[Level], bound: usize) {
+        self.clear();
+        self.levels.extend(levels.iter().map(|&level| Ladder::turned(self.side, level)));
+        self.levels.sort_by_key(|level| level.price);
+        self.levels.dedup_by(|later, kept| {
+            let same = later.price == kept.price;
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        self.levels.retain(|level| level.quantity.0 > 0);
+        self.trim(bound);
+    }
+
+    /// Applies the changes of one frame, then drops the worst levels beyond `bound`.
+    #[inline]
+    pub fn apply(&mut self, changes: &[Level], bound: usize) {
+        // Frames list levels best first: each search starts where the last one ended.
+        let mut at = self.levels.len();
+        for &change in changes {
+            let change = Ladder::turned(self.side, change);
+            at = self.place(change.price, at);
+            self.put(at, change);
+        }
+        self.trim(bound);
+    }
+
+    /// Sets, inserts or removes at the place that belongs to the price. Removing an absent level is normal.
+    #[inline]
+    fn put(&mut self, at: usize, change: Level) {
+        let removes = change.quantity.0 == 0;
+        match self.levels.get_mut(at) {
+            Some(level) if level.price == change.price && !removes => level.quantity = change.quantity,
+            Some(level) if level.price == change.price => {
+                self.levels.remove(at);
+            }
+            _ if removes => {}
+            _ => self.levels.insert(at, change),
+        }
+    }
+
+    /// The number of levels below `price`, searched from `from` on.
+    #[inline]
+    fn place(&self, price: Price, from: usize) -> usize {
+        let from = from.min(self.levels.len());
+        let (below, above) = self.levels.split_at(from);
+        if above.first().is_some_and(|level| level.price < price) {
+            return from + above.partition_point(|level| level.price < price);
+        }
+        let walked = below.iter().rev().take(STROLL).take_while(|level| level.price >= price).count();
+        if walked < STROLL { from - walked } else { Ladder::leap(below, price, STROLL) }
+    }
+
+    /// The place in `below`, of whose last `known` levels none is below `price`: doubling steps, then halving.
+    fn leap(below: &[Level], price: Price, known: usize) -> usize {
+        let mut reach = known;
+        while reach < below.len() && below[below.len() - 1 - reach].price >= price {
+            reach *= 2;
+        }
+        let start = below.len().saturating_sub(reach + 1);
+        start + below[start..].partition_point(|level| level.price < price)
+    }
+
+    #[inline]
+    fn trim(&mut self, bound: usize) {
+        if self.levels.len() > bound {
+            self.levels.drain(..self.levels.len() - bound);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A recording through the same decoder and book as live frames.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::market::{Applied, Market, SnapshotOutcome};
+use crate::published::Published;
+use crate::view::Level;
+use crate::wake::{CrossWatch, Signal};
+use crate::wire::Venue;
+
+/// A market fed line by line.
+///
+/// A snapshot is offered before the first line; the book keeps it until the first frame that it can bridge.
+#[derive(Debug)]
+pub struct Replay {
+    market: Market,
+    next_index: u64,
+    tops: Option<String>,
+}
+
+impl Replay {
+    /// An empty market. With `tops`, one CSV line is written per applied depth frame.
+    pub fn new(venue: Venue, symbol: &str, tops: bool) -> Replay {
+        let watch = CrossWatch::new(Arc::new(Signal::default()));
+        let market = Market::new(venue, symbol, Arc::new(Published::new(Arc::new(watch))));
+        Replay { market, next_index: 0, tops: tops.then(String::new) }
+    }
+
+    /// Offers the body of a snapshot request.
+    pub fn offer_snapshot(&mut self, body: &[u8]) -> SnapshotOutcome {
+        self.market.offer_snapshot(body)
+    }
+
+    /// Feeds every line of `lines` (blank ones are passed over) and returns how many frames that were.
+    ///
+    /// `recv_ns` gives each frame's receive time; where it ends, the frame's index stands for it.
+    pub fn feed(&mut self, lines: &[u8], recv_ns: &[i64]) -> usize {
+        let mut times = recv_ns.iter().copied();
+        let mut count = 0;
+        for line in lines.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+            let received = times.next().unwrap_or(self.next_index as i64);
+            self.frame(line, received);
+            count += 1;
+        }
+        count
+    }
+
+    fn frame(&mut self, line: &[u8], recv_ns: i64) {
+        let applied = self.market.apply(line, recv_ns);
+        if let (Applied::Depth, Some(tops)) = (applied, &mut self.tops) {
+            write_top(tops, self.next_index, &self.market);
+        }
+        self.next_index += 1;
+    }
+
+    /// The CSV lines since the last call: `frame index, update id, bid, bid size, ask, ask size` of the depth book.
+    pub fn take_tops(&mut self) -> String {
+        self.tops.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The market as it stands.
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+}
+
+fn write_top(out: &mut String, index: u64, market: &Market) {
+    let book = market.book();
+    let (bid, ask) = (cells(book.bids().next()), cells(book.asks().next()));
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{index},{},{bid},{ask}", book.update_id());
+}
+
+/// `price,size`, both empty on an empty side.
+fn cells(level: Option<Level>) -> String {
+    level.map_or(",".to_owned(), |level| format!("{},{}", level.price, level.quantity))
+}

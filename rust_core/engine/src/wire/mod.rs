@@ -1,0 +1,254 @@
+//! Bytes of a venue → what they say about its market, in the engine's own words. Nothing is allocated once warm.
+//!
+//! Prices and quantities are texts of `digits{1,12}(.digits{1,8})` that fit i64 × 10⁻⁸. A frame that is not what
+//! its kind must be is refused as a whole; fields and kinds that we do not know are passed over.
+
+use std::fmt;
+
+use crate::units::{DecimalError, Price, Qty, parse_e8};
+use crate::view::Level;
+
+mod binance;
+mod json;
+
+/// Longest frame that is looked at, bytes.
+pub const MAX_FRAME: usize = 16 << 20;
+/// Most levels a side in one frame or snapshot.
+pub const MAX_LEVELS: usize = 5_000;
+
+/// A venue whose market data can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Venue {
+    /// Binance spot, combined or raw streams.
+    Binance,
+}
+
+impl Venue {
+    /// Every venue.
+    pub const ALL: [Venue; 1] = [Venue::Binance];
+
+    /// The name in settings, paths and journals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Venue::Binance => "binance",
+        }
+    }
+
+    /// The venue of this name.
+    pub fn named(name: &str) -> Option<Venue> {
+        Venue::ALL.into_iter().find(|venue| venue.name() == name)
+    }
+
+    /// Reads one frame about `symbol`. Levels of a depth frame are left in `scratch`, in the venue's order.
+    #[inline]
+    pub fn decode(self, frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
+        scratch.clear();
+        match self {
+            Venue::Binance => binance::decode(frame, symbol, scratch),
+        }
+    }
+
+    /// Reads the body of a snapshot request and returns its update id; the levels are left in `scratch`.
+    pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
+        scratch.clear();
+        match self {
+            Venue::Binance => binance::decode_snapshot(body, scratch),
+        }
+    }
+}
+
+/// What a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// New best bid and ask.
+    Top {
+        /// Update id of the book that they belong to.
+        update_id: u64,
+        /// Best bid; quantity 0 if there is none.
+        bid: Level,
+        /// Best ask; quantity 0 if there is none.
+        ask: Level,
+    },
+    /// Changed levels (absolute quantities, 0 removes), left in the scratch.
+    Depth {
+        /// First update id in the frame.
+        first_id: u64,
+        /// Last update id in the frame; at least `first_id`.
+        last_id: u64,
+    },
+    /// A trade.
+    Trade {
+        /// Price of the trade.
+        price: Price,
+        /// Quantity traded.
+        quantity: Qty,
+        /// True when the seller was the taker.
+        buyer_is_maker: bool,
+    },
+    /// The answer to a request that we sent.
+    Reply {
+        /// Whether the venue did what was asked.
+        accepted: bool,
+    },
+    /// The venue is about to close this connection.
+    Shutdown,
+    /// Valid, but nothing for us; the text says why.
+    Unrelated(&'static str),
+}
+
+/// Levels of the frame being read; its memory is reused.
+#[derive(Debug)]
+pub struct Scratch {
+    /// Changed bids.
+    pub bids: Vec<Level>,
+    /// Changed asks.
+    pub asks: Vec<Level>,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch { bids: Vec::with_capacity(MAX_LEVELS), asks: Vec::with_capacity(MAX_LEVELS) }
+    }
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+}
+
+/// A refused frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong with it.
+    pub error: WireError,
+    /// False only if the frame is known not to be a depth frame: the book has then missed nothing.
+    pub may_be_depth: bool,
+}
+
+/// What is wrong with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireError {
+    /// More than [`MAX_FRAME`] bytes.
+    TooLong {
+        /// Length of the frame.
+        bytes: usize,
+    },
+    /// Not UTF-8.
+    NotUtf8 {
+        /// Offset of the first wrong byte.
+        at: usize,
+    },
+    /// Not JSON, or not the JSON that this kind of frame must be.
+    Syntax {
+        /// Offset of the first byte that does not fit.
+        at: usize,
+    },
+    /// Nested deeper than any frame of a venue.
+    TooDeep {
+        /// Offset where the bound was passed.
+        at: usize,
+    },
+    /// More than [`MAX_LEVELS`] levels a side.
+    TooManyLevels,
+    /// A field that this kind of frame must have is absent or of another type.
+    Missing(&'static str),
+    /// A field stands there twice.
+    Duplicate(&'static str),
+    /// A number that the engine cannot hold exactly.
+    Number {
+        /// The field.
+        field: &'static str,
+        /// Why the number was refused.
+        error: DecimalError,
+    },
+    /// The frame's last update id is before its first.
+    Backward {
+        /// First update id.
+        first_id: u64,
+        /// Last update id.
+        last_id: u64,
+    },
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WireError::TooLong { bytes } => write!(f, "frame of {bytes} bytes, more than {MAX_FRAME}"),
+            WireError::NotUtf8 { at } => write!(f, "not UTF-8 at byte {at}"),
+            WireError::Syntax { at } => write!(f, "malformed at byte {at}"),
+            WireError::TooDeep { at } => write!(f, "nested too deep at byte {at}"),
+            WireError::TooManyLevels => write!(f, "more than {MAX_LEVELS} levels on a side"),
+            WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
+            WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
+            WireError::Number { field, error } => write!(f, "number in {field}: {error}"),
+            WireError::Backward { first_id, last_id } => write!(f, "last update {last_id} before first {first_id}"),
+        }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// Reads the padded decimals that venues send (`61837.64000000"`): up to 10 digits, a dot, 8 digits, then a quote.
+/// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
+#[inline]
+fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
+    let mut whole = 0_i64;
+    let mut length = 0;
+    for &byte in text.iter().take(11) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit));
+        length += 1;
+    }
+    let rest = text.get(length..)?.first_chunk::<10>()?;
+    let [dot, decimals @ .., quote] = rest;
+    if *dot != b'.' || *quote != b'"' || length == 0 || length > 10 {
+        return None;
+    }
+    let decimals = eight_digits(*decimals)?;
+    // At most 10 digits: 9,999,999,999.99999999 is below i64::MAX × 10⁻⁸.
+    Some((whole.wrapping_mul(crate::units::E8).wrapping_add(decimals), length + 9))
+}
+
+/// Eight ASCII digits at once: pairs, then fours, then all eight, each by one multiplication.
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<i64> {
+    let nibbles = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
+    if (nibbles.wrapping_add(0x7676_7676_7676_7676) | nibbles) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = nibbles.wrapping_mul(10 * 256 + 1) >> 8 & 0x00FF_00FF_00FF_00FF;
+    let fours = pairs.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_FFFF_0000_FFFF;
+    Some((fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32) as i64)
+}
+
+/// [`parse_e8`] with the name of the field in the error.
+fn field_e8(field: &'static str, text: &[u8]) -> Result<i64, WireError> {
+    parse_e8(text).map_err(|error| WireError::Number { field, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_through_a_number_gives_what_the_long_way_gives(text in "[0-9.:/ ]{0,12}\\.?[0-9:/]{6,9}") {
+            let quoted = format!("{text}\"");
+            if let Some((value, length)) = padded_e8(quoted.as_bytes()) {
+                prop_assert_eq!((parse_e8(text.as_bytes()), length), (Ok(value), text.len()));
+            }
+        }
+
+        #[test]
+        fn padded_numbers_take_the_short_way(whole in 0..10_000_000_000_i64, decimals in 0..100_000_000_i64) {
+            let text = format!("{whole}.{decimals:08}\"");
+            prop_assert_eq!(padded_e8(text.as_bytes()), Some((whole * 100_000_000 + decimals, text.len() - 1)));
+        }
+    }
+}
