@@ -6,8 +6,8 @@ use crate::wake::Waker;
 use std::io;
 use std::sync::Arc;
 
-/// Most bytes that the upgrade may take from a server, bytes; a head has a few hundred.
-const RECEIVED_MAX: usize = 64 << 10;
+/// What an upgrade may take from a server, bytes; a head has a few hundred.
+pub const UPGRADE_MAX: usize = 64 << 10;
 
 /// One deadline holds for the whole opening, not for each read: a head that drips cannot stretch it.
 #[derive(Debug)]
@@ -18,17 +18,23 @@ pub struct Opening {
     deadline_ns: i64,
     held: Vec<u8>, // received and not yet asked for
     received: usize,
+    receive_max: usize,
 }
 
 impl Opening {
-    /// Connects; connect, TLS and upgrade together may take `timeout_ns`.
+    /// Connects; connect, TLS and upgrade together may take `timeout_ns` and receive `receive_max` bytes.
     ///
     /// # Errors
     /// As [`Stream::connect`].
-    pub fn connect(endpoint: &Endpoint<'_>, waker: Arc<Waker>, timeout_ns: i64) -> io::Result<Opening> {
+    pub fn connect(
+        endpoint: &Endpoint<'_>,
+        waker: Arc<Waker>,
+        timeout_ns: i64,
+        receive_max: usize,
+    ) -> io::Result<Opening> {
         let deadline_ns = now_ns() + timeout_ns;
         let stream = Stream::connect(endpoint, &waker, deadline_ns)?;
-        Ok(Opening { stream, waker, timeout_ns, deadline_ns, held: Vec::new(), received: 0 })
+        Ok(Opening { stream, waker, timeout_ns, deadline_ns, held: Vec::new(), received: 0, receive_max })
     }
 
     /// Time given to the opening, ns.
@@ -50,7 +56,7 @@ impl Opening {
     /// At least one and at most `count` bytes; none at the end of the stream.
     ///
     /// # Errors
-    /// `TimedOut`, `Interrupted` (stopped), `InvalidData` (over 64 KiB), or the connection's.
+    /// `TimedOut`, `Interrupted` (stopped), `InvalidData` (over `receive_max`), or the connection's.
     pub fn recv(&mut self, count: usize) -> io::Result<Vec<u8>> {
         if self.held.is_empty() {
             self.fill()?;
@@ -89,7 +95,7 @@ impl Opening {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; 16 << 10];
         let count = loop {
             match self.stream.read(&mut bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(false)?,
@@ -97,8 +103,9 @@ impl Opening {
             }
         };
         self.received += count;
-        if self.received > RECEIVED_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "over 64 KiB before the upgrade"));
+        if self.received > self.receive_max {
+            let text = format!("over {} bytes received", self.receive_max);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         self.held.extend_from_slice(&bytes[..count]);
         Ok(())

@@ -1,7 +1,7 @@
 //! Opening a connection: what is refused, one deadline over all of it, and a stop from outside.
 
 use link::clock::now_ns;
-use link::opening::Opening;
+use link::opening::{Opening, UPGRADE_MAX};
 use link::socket::{Endpoint, Stream};
 use link::wake::Waker;
 use std::io::{ErrorKind, Read, Write};
@@ -89,7 +89,7 @@ fn a_response_head_that_drips_cannot_stretch_the_deadline() {
         }
     });
     let endpoint = Endpoint { host: "127.0.0.1", port, tls: false, ca_file: None };
-    let mut opening = Opening::connect(&endpoint, waker(), 300 * MS).expect("connects");
+    let mut opening = Opening::connect(&endpoint, waker(), 300 * MS, UPGRADE_MAX).expect("connects");
     let began = Instant::now();
     let error = loop {
         if let Err(error) = opening.recv(1) {
@@ -110,7 +110,7 @@ fn a_response_head_over_64_kib_is_refused() {
         while client.write_all(&[b'x'; 4096]).is_ok() {}
     });
     let endpoint = Endpoint { host: "127.0.0.1", port, tls: false, ca_file: None };
-    let mut opening = Opening::connect(&endpoint, waker(), 5_000 * MS).expect("connects");
+    let mut opening = Opening::connect(&endpoint, waker(), 5_000 * MS, UPGRADE_MAX).expect("connects");
     let mut taken = 0;
     let error = loop {
         match opening.recv(4096) {
@@ -129,7 +129,7 @@ fn what_came_behind_the_head_is_kept_for_the_run() {
     let server =
         thread::spawn(move || listener.accept().expect("a client").0.write_all(b"head\r\nframe").expect("written"));
     let endpoint = Endpoint { host: "localhost", port, tls: false, ca_file: None };
-    let mut opening = Opening::connect(&endpoint, waker(), 2_000 * MS).expect("connects");
+    let mut opening = Opening::connect(&endpoint, waker(), 2_000 * MS, UPGRADE_MAX).expect("connects");
     assert_eq!(opening.recv(2).expect("bytes"), b"he");
     let mut head = Vec::new();
     while head.len() < 4 {
