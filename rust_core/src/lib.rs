@@ -1,7 +1,20 @@
 //! pytrader._core: convert, call, convert.
 
+mod book;
+mod clock;
+mod mailbox;
+mod replay;
+mod units;
+
 use pyo3::prelude::*;
 
 /// Rust core of pytrader.
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::book::{Book, Top};
+    #[pymodule_export]
+    use crate::replay::Replay;
+    #[pymodule_export]
+    use crate::units::{format_e8, format_fixed, parse_e8};
+}

@@ -229,7 +229,16 @@ impl Book {
         }
     }
 
-    /// A doubt: the book is emptied and everything kept for it is dropped.
+    /// A frame that might have been a depth frame was lost: a live book is desynced.
+    ///
+    /// What waits for a bridge may stay: ids that do not follow each other will show what is missing.
+    pub fn doubt(&mut self) {
+        if self.sync == Sync::Live {
+            self.desync();
+        }
+    }
+
+    /// Empties the book and drops everything kept for it.
     pub fn desync(&mut self) {
         if self.sync != Sync::Empty {
             self.sync = Sync::Desynced;

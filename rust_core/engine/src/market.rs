@@ -300,7 +300,7 @@ impl Market {
 
     fn on_refusal(&mut self, refusal: Refusal) -> Applied {
         if refusal.may_be_depth {
-            self.book.desync();
+            self.book.doubt();
             self.publish();
         }
         Applied::Refused(refusal.error)

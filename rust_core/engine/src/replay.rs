@@ -3,18 +3,21 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::market::{Applied, Market, SnapshotOutcome};
+use crate::market::{Applied, Market};
 use crate::published::Published;
 use crate::view::Level;
 use crate::wake::{CrossWatch, Signal};
-use crate::wire::Venue;
+use crate::wire::{Message, Scratch, Venue, WireError};
 
-/// A market fed line by line.
-///
-/// A snapshot is offered before the first line; the book keeps it until the first frame that it can bridge.
+/// A market fed line by line. A snapshot is offered to it right before the first frame that it can bridge.
 #[derive(Debug)]
 pub struct Replay {
     market: Market,
+    venue: Venue,
+    symbol: Box<[u8]>,
+    /// Body and update id of a snapshot that no frame has met yet.
+    snapshot: Option<(Vec<u8>, u64)>,
+    scratch: Scratch,
     next_index: u64,
     tops: Option<String>,
 }
@@ -24,12 +27,22 @@ impl Replay {
     pub fn new(venue: Venue, symbol: &str, tops: bool) -> Replay {
         let watch = CrossWatch::new(Arc::new(Signal::default()));
         let market = Market::new(venue, symbol, Arc::new(Published::new(Arc::new(watch))));
-        Replay { market, next_index: 0, tops: tops.then(String::new) }
+        Replay {
+            market,
+            venue,
+            symbol: symbol.as_bytes().into(),
+            snapshot: None,
+            scratch: Scratch::default(),
+            next_index: 0,
+            tops: tops.then(String::new),
+        }
     }
 
-    /// Offers the body of a snapshot request.
-    pub fn offer_snapshot(&mut self, body: &[u8]) -> SnapshotOutcome {
-        self.market.offer_snapshot(body)
+    /// Takes the body of a snapshot request; refuses what is none.
+    pub fn give_snapshot(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let update_id = self.venue.decode_snapshot(body, &mut self.scratch)?;
+        self.snapshot = Some((body.to_vec(), update_id));
+        Ok(())
     }
 
     /// Feeds every line of `lines` (blank ones are passed over) and returns how many frames that were.
@@ -47,6 +60,13 @@ impl Replay {
     }
 
     fn frame(&mut self, line: &[u8], recv_ns: i64) {
+        if let Some((body, _)) = self.snapshot.take_if(|(_, update_id)| {
+            let message = self.venue.decode(line, &self.symbol, &mut self.scratch);
+            let joined = *update_id + 1;
+            matches!(message, Ok(Message::Depth { first_id, last_id }) if (first_id..=last_id).contains(&joined))
+        }) {
+            self.market.offer_snapshot(&body);
+        }
         let applied = self.market.apply(line, recv_ns);
         if let (Applied::Depth, Some(tops)) = (applied, &mut self.tops) {
             write_top(tops, self.next_index, &self.market);

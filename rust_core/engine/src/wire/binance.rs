@@ -214,7 +214,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Only bookTicker has no event type; a depth or trade stream without one is a broken frame of that stream.
+    /// Only bookTicker has no event type; without one, the stream's name says what the frame must be.
     fn kind_without_event(&self) -> Kind {
         let has = |slot: usize| !matches!(self.values[slot], Value::Absent);
         match self.stream_kind() {

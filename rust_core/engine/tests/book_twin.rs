@@ -1,0 +1,229 @@
+//! The book beside a dull twin: two `BTreeMap`s and the venue's rules written down a second time.
+
+use std::collections::BTreeMap;
+
+use engine::book::{Book, Bridge, Change};
+use engine::units::{Price, Qty};
+use engine::view::{Level, Sync};
+use engine::wire::MAX_LEVELS;
+use proptest::prelude::*;
+
+#[derive(Debug, Default)]
+struct Twin {
+    bids: BTreeMap<i64, i64>,
+    asks: BTreeMap<i64, i64>,
+    id: u64,
+    live: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    first: u64,
+    last: u64,
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+}
+
+impl Twin {
+    fn set(side: &mut BTreeMap<i64, i64>, levels: &[Level]) {
+        for level in levels {
+            side.insert(level.price.0, level.quantity.0);
+        }
+        side.retain(|_, quantity| *quantity > 0);
+    }
+
+    fn trim(&mut self) {
+        while self.bids.len() > MAX_LEVELS {
+            self.bids.pop_first();
+        }
+        while self.asks.len() > MAX_LEVELS {
+            self.asks.pop_last();
+        }
+    }
+
+    /// "applied", "old", "gap" or "crossed".
+    fn apply(&mut self, frame: &Frame) -> &'static str {
+        if frame.last <= self.id {
+            return "old";
+        }
+        if frame.first > self.id + 1 {
+            *self = Twin::default();
+            return "gap";
+        }
+        Twin::set(&mut self.bids, &frame.bids);
+        Twin::set(&mut self.asks, &frame.asks);
+        self.trim();
+        self.id = frame.last;
+        let crossed =
+            matches!((self.bids.last_key_value(), self.asks.first_key_value()), (Some(b), Some(a)) if b.0 >= a.0);
+        if crossed {
+            *self = Twin::default();
+            return "crossed";
+        }
+        "applied"
+    }
+
+    fn start(&mut self, id: u64, bids: &[Level], asks: &[Level]) {
+        *self = Twin { id, live: true, ..Twin::default() };
+        Twin::set(&mut self.bids, bids);
+        Twin::set(&mut self.asks, asks);
+        self.trim();
+    }
+
+    fn sides(&self) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+        let bids = self.bids.iter().rev().map(|(&price, &quantity)| (price, quantity)).collect();
+        (bids, self.asks.iter().map(|(&price, &quantity)| (price, quantity)).collect())
+    }
+}
+
+fn sides(book: &Book) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    let pair = |level: Level| (level.price.0, level.quantity.0);
+    (book.bids().map(pair).collect(), book.asks().map(pair).collect())
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Applied => "applied",
+        Change::Buffered => "buffered",
+        Change::Old => "old",
+        Change::Gap { .. } => "gap",
+        Change::Crossed => "crossed",
+    }
+}
+
+fn levels(prices: std::ops::Range<i64>, most: usize) -> impl Strategy<Value = Vec<Level>> {
+    let quantity = prop_oneof![2 => Just(0_i64), 3 => 1..50_i64];
+    let level = (prices, quantity).prop_map(|(price, quantity)| Level { price: Price(price), quantity: Qty(quantity) });
+    prop::collection::vec(level, 0..most)
+}
+
+/// Bids end at 1,010 and asks start at 1,000: a frame may hold one price on both sides and may cross the book.
+fn frames(most: usize) -> impl Strategy<Value = Vec<Frame>> {
+    let step = prop_oneof![8 => Just(0_i64), 1 => -6..0_i64, 1 => 1..4_i64];
+    let frame = (step, 1..5_u64, levels(900..1_003, 12), levels(999..1_100, 12));
+    prop::collection::vec(frame, 1..most).prop_map(|rows| {
+        let mut next = 101_i64;
+        let number = |(step, length, bids, asks): (i64, u64, Vec<Level>, Vec<Level>)| {
+            let first = (next + step).max(1) as u64;
+            let last = first + length - 1;
+            next = next.max(last as i64 + 1);
+            Frame { first, last, bids, asks }
+        };
+        rows.into_iter().map(number).collect()
+    })
+}
+
+/// Frames as a venue orders them: best price first.
+fn sorted(mut frame: Frame) -> Frame {
+    frame.bids.sort_by_key(|level| -level.price.0);
+    frame.asks.sort_by_key(|level| level.price.0);
+    frame
+}
+
+proptest! {
+    #[test]
+    fn a_live_book_equals_its_twin_after_every_frame(
+        start in (levels(800..1_000, 200), levels(1_001..1_200, 200)),
+        frames in frames(60),
+        in_order in any::<bool>(),
+    ) {
+        let (mut book, mut twin) = (Book::default(), Twin::default());
+        for frame in frames.into_iter().map(|frame| if in_order { sorted(frame) } else { frame }) {
+            if !twin.live {
+                // A fresh snapshot that reaches up to right before this frame.
+                book.desync();
+                let id = frame.first - 1;
+                prop_assert_eq!(book.offer(id, &start.0, &start.1), Bridge::Waiting);
+                twin.start(id, &start.0, &start.1);
+            }
+            let change = word(book.apply(frame.first, frame.last, &frame.bids, &frame.asks));
+            prop_assert_eq!(change, twin.apply(&frame));
+            prop_assert_eq!(book.sync() == Sync::Live, twin.live);
+            prop_assert_eq!(sides(&book), twin.sides());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_bridges_the_frames_kept_as_if_it_had_come_before_them(
+        frames in frames(30),
+        start in (levels(800..1_000, 50), levels(1_001..1_200, 50)),
+        id in 95..160_u64,
+    ) {
+        let (mut book, mut twin) = (Book::default(), Twin::default());
+        let mut kept: Vec<&Frame> = Vec::new();
+        for frame in &frames {
+            match word(book.apply(frame.first, frame.last, &frame.bids, &frame.asks)) {
+                "buffered" => kept.push(frame),
+                "gap" => kept = vec![frame],
+                other => prop_assert_eq!(other, "old"),
+            }
+        }
+        prop_assert!(book.wants_snapshot());
+        twin.start(id, &start.0, &start.1);
+        let rest: Vec<&&Frame> = kept.iter().filter(|frame| frame.last > id).collect();
+        let told: Vec<&str> = rest.iter().map_while(|frame| twin.live.then(|| twin.apply(frame))).collect();
+        let expected = match rest.first() {
+            None => Bridge::Waiting,
+            Some(first) if first.first > id + 1 => Bridge::TooOld,
+            Some(_) if told.contains(&"crossed") => Bridge::Crossed,
+            Some(_) => Bridge::Bridged { applied: rest.len(), old: kept.len() - rest.len() },
+        };
+        prop_assert_eq!(book.offer(id, &start.0, &start.1), expected);
+        if matches!(expected, Bridge::Bridged { .. }) {
+            prop_assert_eq!(sides(&book), twin.sides());
+        }
+        prop_assert_eq!(book.sync() == Sync::Live, matches!(expected, Bridge::Bridged { .. }));
+    }
+}
+
+fn at(price: i64, quantity: i64) -> Level {
+    Level { price: Price(price), quantity: Qty(quantity) }
+}
+
+#[test]
+fn the_bound_drops_the_worst_levels_of_each_side() {
+    let mut book = Book::default();
+    let bids: Vec<Level> = (0..5_000).map(|step| at(10_000 - step, 1)).collect();
+    let asks: Vec<Level> = (0..5_000).map(|step| at(10_010 + step, 1)).collect();
+    assert_eq!(book.offer(1, &bids, &asks), Bridge::Waiting);
+    assert_eq!(book.apply(2, 2, &[at(10_001, 1)], &[at(10_009, 1), at(20_000, 1)]), Change::Applied);
+    assert_eq!((book.bids().len(), book.asks().len()), (5_000, 5_000));
+    assert_eq!((book.bids().next(), book.bids().last()), (Some(at(10_001, 1)), Some(at(5_002, 1))));
+    assert_eq!(book.asks().last(), Some(at(15_008, 1)));
+}
+
+#[test]
+fn after_a_gap_the_book_is_empty_until_a_newer_snapshot_makes_a_new_one() {
+    let mut book = Book::default();
+    book.offer(10, &[at(99, 1), at(98, 5)], &[at(101, 1)]);
+    assert_eq!(book.apply(11, 12, &[], &[]), Change::Applied);
+    assert_eq!(book.apply(14, 15, &[at(97, 2)], &[]), Change::Gap { expected: 13, received: 14 });
+    assert_eq!((book.sync(), book.bids().len(), book.wants_snapshot()), (Sync::Desynced, 0, true));
+    assert_eq!(book.offer(12, &[], &[]), Bridge::TooOld);
+    assert_eq!(book.offer(13, &[at(96, 1)], &[at(102, 1)]), Bridge::Bridged { applied: 1, old: 0 });
+    assert_eq!(sides(&book), (vec![(97, 2), (96, 1)], vec![(102, 1)]));
+}
+
+#[test]
+fn a_price_on_both_sides_of_one_frame_is_judged_after_the_whole_frame() {
+    let mut book = Book::default();
+    book.offer(10, &[at(99, 1)], &[at(101, 1), at(102, 1)]);
+    assert_eq!(book.apply(11, 11, &[at(101, 3)], &[at(101, 0)]), Change::Applied);
+    assert_eq!(book.apply(12, 12, &[at(102, 3)], &[]), Change::Crossed);
+    assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
+}
+
+#[test]
+fn a_crossed_snapshot_is_refused() {
+    assert_eq!(Book::default().offer(10, &[at(101, 1)], &[at(101, 1)]), Bridge::Crossed);
+}
+
+#[test]
+fn the_frames_kept_are_bounded_and_the_newest_stay() {
+    let mut book = Book::default();
+    for id in 1..=20_000 {
+        book.apply(id, id, &[], &[]);
+    }
+    assert_eq!(book.offer(4_000, &[], &[]), Bridge::TooOld);
+    assert_eq!(book.offer(5_000, &[], &[]), Bridge::Bridged { applied: 15_000, old: 0 });
+}
