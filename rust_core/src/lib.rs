@@ -2,6 +2,7 @@
 
 mod book;
 mod clock;
+mod link;
 mod mailbox;
 mod replay;
 mod units;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::book::{Book, Top};
+    #[pymodule_export]
+    use crate::link::{Ended, Link, Waker};
     #[pymodule_export]
     use crate::replay::Replay;
     #[pymodule_export]
