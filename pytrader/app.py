@@ -8,14 +8,15 @@ import secrets
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pytrader import journal as journals
 from pytrader._core import Book, Desk, Simulator
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
-from pytrader.feed import Feed
+from pytrader.feed import Feed, FeedSettings
+from pytrader.lines import line
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytrader.dispatch import Outlet
+    from pytrader.events import Event
     from pytrader.settings import Settings
-    from pytrader.venues.venue import Instrument
+    from pytrader.venues.venue import Instrument, Venue
 
 SWITCH_INTERVAL_S = 0.0001
 JOIN_S = 3.0
 LOG_BYTES = 10_000_000
 LOG_FILES = 5
 RECOVER_BATCH = 10_000
+EXECUTIONS = frozenset({"simulated"})
 
 
 class Worker(threading.Thread):
@@ -80,17 +83,11 @@ class App:
 
     def _build(self, outlets: Sequence[Outlet], show_top: Callable[[str], None]) -> None:
         settings, log = self.settings, self.log
-        venue = VENUES[settings.venue]
+        settings.demand("venue", VENUES)
+        settings.demand("execution", EXECUTIONS)
+        venue = venue_of(settings)
         self.book = Book(settings.venue, settings.symbol)
-        self.feed = Feed(
-            venue,
-            self.book,
-            symbol=settings.symbol,
-            stream_url=settings.stream_url,
-            rest_url=settings.rest_url,
-            ca_file=settings.ca_file,
-            log=log,
-        )
+        self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
         instrument = self.feed.fetch_instrument()
         self.desk = Desk(self.book, rules(settings, instrument))
         recover(self.desk, self.journal)
@@ -171,13 +168,17 @@ class LogOutlet:
         """Show prices with `decimals` places."""
         self._log, self._decimals = log, decimals
 
-    def take(self, event: Any) -> None:  # noqa: ANN401 - an Event; named in dispatch.Outlet
+    def take(self, event: Event) -> None:
         """Log the event's line, if it has one."""
-        from pytrader.lines import line
-
         text = line(event, self._decimals)
         if text is not None:
             self._log.info(text)
+
+
+def venue_of(settings: Settings) -> Venue:
+    """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
+    bases = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
+    return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
 
 
 def bps(rate_e8: int) -> int:

@@ -10,7 +10,7 @@ from pytrader._core import Book, Desk, parse_e8
 from pytrader.app import price_decimals, recover, rules
 from pytrader.journal import JournalView
 from pytrader.status import Snapshot, snapshot
-from pytrader.venues import VENUES
+from pytrader.venues.venue import Instrument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from pytrader.settings import Settings
 
 
+_UNKNOWN = Instrument("", "", "", 1, 1, 1, 1, 1, trading=False)
+
+
 def snapshot_of(folder: Path, settings: Settings) -> Snapshot:
     """Return the page that the journal in `folder` gives. Raises JournalError if there is none or it is damaged."""
     book = Book(settings.venue, settings.symbol)
     # Limits and filters come with the journal's own start events; these hold only until the first of them.
-    desk = Desk(book, rules(settings, VENUES[settings.venue].instrument(settings.symbol)))
+    desk = Desk(book, rules(settings, _UNKNOWN))
     view = JournalView.open(folder)
     try:
         recover(desk, view)

@@ -54,13 +54,13 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 def _code(error: Exception) -> int | None:
     """Return the exit code of an error that the user can act on; None for a mistake of ours."""
-    from pytrader.feed import FeedError
+    from pytrader.fetch import FetchError
     from pytrader.journal import JournalError, JournalLocked
     from pytrader.sandbox.process import OfflineMarketError
 
     if isinstance(error, table.SettingsError | JournalLocked):
         return USAGE
-    if isinstance(error, FeedError):
+    if isinstance(error, FetchError):
         return NO_DATA
     return ERROR if isinstance(error, JournalError | OfflineMarketError | OSError) else None
 

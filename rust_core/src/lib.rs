@@ -3,6 +3,7 @@
 mod book;
 mod clock;
 mod desk;
+mod link;
 mod mailbox;
 mod replay;
 mod simulator;
@@ -17,6 +18,8 @@ mod _core {
     use crate::book::{Book, Top};
     #[pymodule_export]
     use crate::desk::{Desk, Verdict};
+    #[pymodule_export]
+    use crate::link::{Ended, Link, Waker};
     #[pymodule_export]
     use crate::replay::Replay;
     #[pymodule_export]

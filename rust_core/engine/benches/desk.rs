@@ -25,7 +25,8 @@ fn published() -> Arc<Published> {
 fn desk() -> SharedDesk {
     let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
     let (tick, step) = (Price(E8 / 100), Qty(1_000));
-    let instrument = Instrument { tick, step, min_quantity: step, max_quantity: Qty(9_000 * E8), min_notional: usdt(5) };
+    let instrument =
+        Instrument { tick, step, min_quantity: step, max_quantity: Qty(9_000 * E8), min_notional: usdt(5) };
     let limits =
         Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second: 5, daily_loss: usdt(10_000) };
     let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published());
