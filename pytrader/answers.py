@@ -12,7 +12,7 @@ from pytrader import grammar, orders, status
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, write_csv
 from pytrader.journal import JournalError, JournalView
-from pytrader.lines import line
+from pytrader.lines import Market, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class Answers:
     def _order(self, order: grammar.Order) -> Iterator[Answer]:
         ticket = self._trader.submit(order)
         if self._await_orders:
-            yield outcome(ticket, self._trader.price_decimals)
+            yield outcome(ticket, self._trader.market)
 
     def _cancel(self, cancel: grammar.Cancel) -> Iterator[Answer]:
         if cancel.order_id is None:
@@ -82,7 +82,7 @@ class Answers:
 
     def _book(self, count: int) -> Answer:
         bids, asks = (self._trader.book.levels(side, count) for side in ("bid", "ask"))
-        decimals = self._trader.price_decimals
+        decimals = self._trader.market.decimals
         rows = [f"{'bid size':>14} {'bid':>12}   {'ask':<12} {'ask size':<14}"]
         for index in range(max(len(bids), len(asks))):
             bid = _level(bids, index, decimals)
@@ -113,7 +113,7 @@ class Answers:
         try:
             view = JournalView.open(self._trader.folder)
             try:
-                rows = write_csv(view, csv.what, Path(csv.path), force=csv.force)
+                rows = write_csv(view, csv.what, Path(csv.path), csv.force)
             finally:
                 view.close()
         except (JournalError, ExportError, OSError) as error:
@@ -154,10 +154,10 @@ class Answers:
         yield Answer(text, {"help": text})
 
 
-def outcome(ticket: Ticket, decimals: int) -> Answer:
+def outcome(ticket: Ticket, market: Market) -> Answer:
     """Wait until an order is refused, has ended or rests, and say so."""
     events = ticket.wait()
-    texts = [text for event in events if (text := line(event, decimals)) is not None]
+    texts = [text for event in events if (text := line_of(event.kind, event.facts, market)) is not None]
     if not events or (ticket.accepted and not ticket.wait(0)):
         texts.append("The outcome is not known yet; `orders` shows it when it is.")
     if not ticket.accepted:

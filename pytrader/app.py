@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pytrader import journal as journals
-from pytrader._core import Book, Desk, Simulator
+from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
 from pytrader.feed import Feed, FeedSettings
-from pytrader.lines import line
+from pytrader.lines import Market, line_of
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
@@ -105,12 +105,12 @@ class App:
         self.executor = SimulatedExecutor(simulator, self.desk)
         self.executor.reconcile(resting)
         kept = Outcomes()
-        decimals = price_decimals(instrument.tick_e8)
-        self.trader = Trader(self.desk, self.book, kept, self.folder, decimals)
-        logger = LogOutlet(log, decimals)
+        market = Market(instrument.base, instrument.quote, format_e8(instrument.tick_e8))
+        self.trader = Trader(self.desk, self.book, kept, self.folder, market)
+        logger = LogOutlet(log, market)
         self.dispatch = Dispatch(self.desk, self.journal, self.executor, [kept, logger, *outlets], log)
         self.clock = Clock(
-            self.desk, self.book, decimals=decimals, halt_file=self.folder / "HALT", show=show_top, log=log
+            self.desk, self.book, decimals=market.decimals, halt_file=self.folder / "HALT", show=show_top, log=log
         )
         self._workers = self._threads()
 
@@ -164,13 +164,13 @@ class App:
 class LogOutlet:
     """Writes each committed event's line to the log."""
 
-    def __init__(self, log: logging.Logger, decimals: int) -> None:
-        """Show prices with `decimals` places."""
-        self._log, self._decimals = log, decimals
+    def __init__(self, log: logging.Logger, market: Market) -> None:
+        """Word events for `market`."""
+        self._log, self._market = log, market
 
     def take(self, event: Event) -> None:
         """Log the event's line, if it has one."""
-        text = line(event, self._decimals)
+        text = line_of(event.kind, event.facts, self._market)
         if text is not None:
             self._log.info(text)
 
@@ -184,12 +184,6 @@ def venue_of(settings: Settings) -> Venue:
 def bps(rate_e8: int) -> int:
     """Return a rate given in basis points × 10⁸ as a fraction × 10⁸."""
     return rate_e8 // 10_000
-
-
-def price_decimals(tick_e8: int) -> int:
-    """Return how many decimals a price with this tick has: 0.01 has 2."""
-    text = f"{tick_e8:09d}".rstrip("0")
-    return max(0, len(text) - max(0, len(f"{tick_e8:09d}") - 8))
 
 
 def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:

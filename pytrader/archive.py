@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pytrader._core import Book, Desk, parse_e8
-from pytrader.app import price_decimals, recover, rules
+from pytrader._core import Book, Desk
+from pytrader.app import recover, rules
 from pytrader.journal import JournalView
+from pytrader.lines import Market
 from pytrader.status import Snapshot, snapshot
 from pytrader.venues.venue import Instrument
 
@@ -39,5 +40,5 @@ def snapshot_of(folder: Path, settings: Settings) -> Snapshot:
         book.frame_latency(),
         book.counters(),
         last_reject=known["last_refusal"],
-        price_decimals=price_decimals(parse_e8(known["instrument"]["tick"])),
+        price_decimals=Market("", "", known["instrument"]["tick"]).decimals,
     )

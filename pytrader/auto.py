@@ -44,7 +44,7 @@ class Script:
         self._type("buy 0.25")
         self._type('{"side": "buy", "quantity": 0.1}')
         bid = self._trader.top().bid_e8 - 500 * E8
-        self._type(f"buy 0.05 @ {format_fixed(bid, self._trader.price_decimals)}")
+        self._type(f"buy 0.05 @ {format_fixed(bid, self._trader.market.decimals)}")
         self._type("cancel all")
         self._trader.wait_closed(2.0)
         self._type("orders 3")
@@ -54,7 +54,7 @@ class Script:
         self._say("More than the best price holds: a partial fill, the rest cancelled")
         for top in self._tops():
             quantity = min(top.ask_size_e8 + 3 * E8 // 10, LARGEST_E8) // STEP_E8 * STEP_E8
-            price = format_fixed(top.ask_e8, self._trader.price_decimals)
+            price = format_fixed(top.ask_e8, self._trader.market.decimals)
             before = self._trader.position_e8()
             self._type(f"buy {format_e8(quantity)} @ {price} ioc")
             if 0 < self._trader.position_e8() - before < quantity:

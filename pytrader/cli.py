@@ -55,6 +55,7 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 def _code(error: Exception) -> int | None:
     """Return the exit code of an error that the user can act on; None for a mistake of ours."""
     from pytrader.fetch import FetchError
+    from pytrader.export import ExportError
     from pytrader.journal import JournalError, JournalLocked
     from pytrader.sandbox.process import OfflineMarketError
 
@@ -62,7 +63,7 @@ def _code(error: Exception) -> int | None:
         return USAGE
     if isinstance(error, FetchError):
         return NO_DATA
-    return ERROR if isinstance(error, JournalError | OfflineMarketError | OSError) else None
+    return ERROR if isinstance(error, JournalError | ExportError | OfflineMarketError | OSError) else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,7 +193,7 @@ def _status(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     from pytrader import export
 
-    return export.run(given, _folder(given, _settings(given)))
+    return export.run(given, _folder(given, _settings(given)), time.time_ns())
 
 
 def _config(given: argparse.Namespace) -> int:

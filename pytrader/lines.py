@@ -27,10 +27,15 @@ class Market:
     quote: str
     tick: str
 
+    @property
+    def decimals(self) -> int:
+        """Return the decimals of the tick: 0.01 has 2."""
+        _, _, decimals = self.tick.partition(".")
+        return len(decimals.rstrip("0"))
+
     def price(self, exact: Fraction) -> str:
         """Return a price with the tick's decimals, half-even."""
-        _, _, decimals = self.tick.partition(".")
-        return fixed(exact, len(decimals.rstrip("0")))
+        return fixed(exact, self.decimals)
 
 
 def line(event: tuple[int, int, int, bytes], market: Market) -> str | None:
@@ -93,6 +98,11 @@ def _ended(facts: Mapping[str, Any], market: Market) -> str:
     return f"Order {facts['state']}: {_order(facts, rest, market)} (order {facts['order']}) {facts['reason']}"
 
 
+def _resting(facts: Mapping[str, Any], market: Market) -> str:
+    order = _order(facts, facts["quantity"], market)
+    return f"Order resting: {order} @ {market.price(Fraction(facts['limit']))} (order {facts['order']})"
+
+
 def _order(facts: Mapping[str, Any], quantity: str | Fraction, market: Market) -> str:
     return f"{facts['side'].upper()} {plain(quantity)} {market.base}"
 
@@ -121,6 +131,7 @@ def _date(day: int) -> str:
 _WORDS: Final[dict[str, Callable[[Mapping[str, Any], Market], str]]] = {
     "accepted": _accepted,
     "filled": _filled,
+    "resting": _resting,
     "refused": _refused,
     "ended": _ended,
     "halted": _halted,

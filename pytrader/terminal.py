@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytrader.answers import Answers, refusal_details
 from pytrader.app import App
 from pytrader.auto import Script
-from pytrader.lines import line
+from pytrader.lines import Market, line_of
 from pytrader.pipe import Pipe
 from pytrader.repl.printer import Printer
 from pytrader.repl.session import Session
@@ -85,9 +85,10 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
 def _prompted(settings: Settings, folder: Path, *, keep_open: bool) -> int:
     printer = Printer(color=settings.color != "never")
     screen = Screen(printer)
-    with App(settings, folder, outlets=[screen], show_top=screen.top) as app:
+    app = App(settings, folder, outlets=[screen], show_top=screen.top)
+    screen.market = app.trader.market
+    with app:
         trader = app.trader
-        screen.decimals = trader.price_decimals
         answers = Answers(trader, printer.show_top, await_orders=False)
         session = Session(
             execute=lambda command: _execute(answers, printer, command),
@@ -130,11 +131,11 @@ class Screen:
     def __init__(self, printer: Printer) -> None:
         """Write by `printer`."""
         self._printer = printer
-        self.decimals = 2
+        self.market = Market("BTC", "USDT", "0.01")
 
     def take(self, event: Event) -> None:
         """Show the event's line, if it has one; a refusal with its numbers."""
-        text = line(event, self.decimals)
+        text = line_of(event.kind, event.facts, self.market)
         if text is not None:
             details = refusal_details(event.facts) if event.kind == "refused" else []
             self._printer.line("\n".join([text, *details]))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytrader._core import Book, Desk, Top, Verdict
     from pytrader.events import Event
+    from pytrader.lines import Market
 
 SYNC_WAIT_S = 10.0
 ORDER_WAIT_S = 5.0
@@ -60,10 +61,10 @@ class Ticket:
 class Trader:
     """One desk with its book. Every method may be called from any thread."""
 
-    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, price_decimals: int) -> None:
+    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, market: Market) -> None:
         """Trade at `desk` on `book`; `kept` receives the committed events; `folder` holds the journal."""
         self.desk, self.book, self.outcomes = desk, book, kept
-        self.folder, self.price_decimals = folder, price_decimals
+        self.folder, self.market = folder, market
 
     def buy(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
         """Buy at market, or at `limit`; `tif` "ioc" or "gtc", `reduce_only` True or False. Decimals are exact."""
@@ -130,7 +131,7 @@ class Trader:
             self.book.frame_latency(),
             self.book.counters(),
             last_reject=orjson.loads(page)["last_refusal"],
-            price_decimals=self.price_decimals,
+            price_decimals=self.market.decimals,
         )
 
     def wait_synced(self, timeout_s: float = SYNC_WAIT_S) -> bool:

@@ -1,7 +1,7 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
 use crate::desk::event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Refused, Slippage, Started, Trade,
+    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Refused, Rested, Slippage, Started, Trade,
 };
 use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
 use crate::desk::{Desk, State, permit};
@@ -293,7 +293,12 @@ fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
     };
     let open = state.orders.get(order).unwrap_or_else(|| panic!("report for order {order}, which is not open"));
     events.push(match report {
-        Report::Resting { order } => Event::Resting { order: *order },
+        Report::Resting { order } => Event::Resting(Rested {
+            order: *order,
+            side: open.request.side,
+            quantity: open.remaining(),
+            limit: open.request.limit,
+        }),
         Report::Ended { state, reason, .. } => ended(open, *state, *reason),
         Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
     });

@@ -25,7 +25,7 @@ pub fn evolve(state: &mut State, event: &Event, now: Now) {
             assert!(open.state == Phase::Pending, "order {order} left twice");
             (open.state, open.released) = (Phase::Sent, Some(now));
         }
-        Event::Resting { order } => state.orders.get_mut(*order).state = Phase::Resting,
+        Event::Resting(rested) => state.orders.get_mut(rested.order).state = Phase::Resting,
         Event::Filled(filled) => fill(state, filled, now),
         Event::CancelRequested { order, reason } => state.orders.get_mut(*order).cancel = Some(*reason),
         Event::Ended(ended) => {

@@ -11,8 +11,8 @@ mod status;
 
 pub use decide::{Command, Execution, Outcome, Report, decide};
 pub use event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Slippage, Stamped, Started, Tif,
-    Trade,
+    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
+    Started, Tif, Trade,
 };
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
