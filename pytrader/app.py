@@ -7,10 +7,11 @@ import logging.handlers
 import secrets
 import sys
 import threading
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Self
 
 from pytrader import journal as journals
+from pytrader import journal_files
 from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
@@ -23,6 +24,7 @@ from pytrader.venues import VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from pytrader.dispatch import Outlet
@@ -50,7 +52,7 @@ class Worker(threading.Thread):
         """Run the body; a panic of the Rust core is a BaseException and is caught too."""
         try:
             self._body()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
             self._log.exception("Thread %s died", self.name)
 
 
@@ -71,7 +73,7 @@ class App:
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
-        journals.make_folder(folder)
+        journal_files.make_folder(folder)
         self.log = _open_log(folder, settings.log_level)
         self.journal = journals.Journal.open(folder)
         try:
@@ -182,7 +184,7 @@ def venue_of(settings: Settings) -> Venue:
 
 
 def bps(rate_e8: int) -> int:
-    """Return a rate given in basis points × 10⁸ as a fraction × 10⁸."""
+    """Return a rate given in basis points of 10⁻⁸ as a fraction in units of 10⁻⁸."""
     return rate_e8 // 10_000
 
 
@@ -220,14 +222,16 @@ def recover(desk: Desk, journal: journals.Journal | journals.JournalView) -> Non
 
 
 def _open_log(folder: Path, level: str) -> logging.Logger:
-    """A logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
+    """Return a logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
     path = folder / "pytrader.log"
     path.touch(mode=0o600)
     log = logging.getLogger(f"pytrader.{folder}")
     log.setLevel(level.upper())
     log.propagate = False
     file = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    words = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    words.converter = time.gmtime
+    file.setFormatter(words)
     log.addHandler(file)
     return log
 
