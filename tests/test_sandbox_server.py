@@ -92,13 +92,12 @@ def is_depth(message):
     return message.get("stream") == "btcusdt@depth@100ms"
 
 
-def raw_client(market, path, *, timeout=10.0):
+def raw_client(market, path, *, early=b""):
     """Return a plain socket after the upgrade, and the bytes that came with it."""
-    client = socket.create_connection((market.host, market.port), timeout)
+    client = socket.create_connection((market.host, market.port), 10)
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
-    client.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n".encode()
-    )
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n"
+    client.sendall(head.encode() + early)
     data = b""
     while b"\r\n\r\n" not in data:
         data += client.recv(65_536)
@@ -315,12 +314,12 @@ def test_more_than_five_messages_in_a_second_end_the_connection(connect):
 
 
 def test_25000_frames_in_a_second_reach_a_client():
-    """At 25 times the busy rate; the client only counts frames. Takes the best second of at most 15."""
-    with OfflineMarket.start(7, "busy", rate=25.0) as market:
+    """At 35 times the busy rate; the client only counts frames. Takes the best second of at most 20."""
+    with OfflineMarket.start(7, "busy", rate=35.0) as market:
         client, data = raw_client(market, f"/stream?streams={ALL}")
         most, count, seconds, second_ends = 0, 0, 0, time.monotonic() + 1
         with client:
-            while most < 25_000 and seconds < 15:
+            while most < 25_000 and seconds < 20:
                 found, data = split_frames(data + client.recv(1 << 20))
                 count += len(found)
                 if time.monotonic() >= second_ends:
@@ -503,6 +502,27 @@ def test_a_port_in_use_is_said_at_once(offline):
     """Instead of waiting for a ready line that never comes."""
     with pytest.raises(OfflineMarketError, match="cannot start"):
         OfflineMarket.start(port=offline.port)
+
+
+def test_a_mistake_inside_the_market_ends_the_process_with_an_error():
+    """Instead of leaving an exchange that answers but stands still."""
+    script = "from pytrader.sandbox import __main__, flow; flow.Flow.deep = None; raise SystemExit(__main__.main())"
+    words = [sys.executable, "-c", script]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert "TypeError" in ended.stderr
+
+
+def test_a_subscription_in_two_fragments_sent_before_the_upgrade_was_answered_counts(offline):
+    """A hasty client is understood."""
+    text = b'{"method":"LIST_SUBSCRIPTIONS","id":4}'
+    halves = ((0x01, text[:10]), (0x80, text[10:]))
+    hasty = b"".join(bytes((opcode, 0x80 | len(half), 0, 0, 0, 0)) + half for opcode, half in halves)
+    client, data = raw_client(offline, "/ws", early=hasty)
+    with client:
+        while not (found := split_frames(data)[0]):
+            data += client.recv(65_536)
+    assert json.loads(found[0][1]) == {"result": [], "id": 4}
 
 
 def test_a_missing_extra_is_named_with_what_to_install(tmp_path, monkeypatch):
