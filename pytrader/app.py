@@ -18,6 +18,7 @@ from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
 from pytrader.feed import Feed, FeedSettings
 from pytrader.lines import Market, line_of
+from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from pytrader.dispatch import Outlet
     from pytrader.events import Event
     from pytrader.settings import Settings
-    from pytrader.venues.venue import Instrument, Venue
+    from pytrader.venues.venue import Venue
 
 SWITCH_INTERVAL_S = 0.0001
 JOIN_S = 3.0
 LOG_BYTES = 10_000_000
 LOG_FILES = 5
-RECOVER_BATCH = 10_000
 EXECUTIONS = frozenset({"simulated"})
 
 
@@ -181,44 +181,6 @@ def venue_of(settings: Settings) -> Venue:
     """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
     bases = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
     return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
-
-
-def bps(rate_e8: int) -> int:
-    """Return a rate given in basis points of 10⁻⁸ as a fraction in units of 10⁻⁸."""
-    return rate_e8 // 10_000
-
-
-def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
-    """Return what a desk works with: limits from the settings, filters from the venue."""
-    return {
-        "execution": settings.execution,
-        "venue": settings.venue,
-        "symbol": settings.symbol,
-        "base": instrument.base,
-        "quote": instrument.quote,
-        "tick_e8": instrument.tick_e8,
-        "step_e8": instrument.step_e8,
-        "min_quantity_e8": instrument.min_quantity_e8,
-        "max_quantity_e8": instrument.max_quantity_e8,
-        "min_notional_e8": instrument.min_notional_e8,
-        "max_order_notional_e8": settings.max_order_notional_e8,
-        "max_position_e8": settings.max_position_e8,
-        "max_orders_per_second": settings.max_orders_per_second,
-        "max_daily_loss_e8": settings.max_daily_loss_e8,
-        "slippage_e8": bps(settings.slippage_bps_e8),
-        "stale_after_ms": settings.stale_after_ms,
-    }
-
-
-def recover(desk: Desk, journal: journals.Journal | journals.JournalView) -> None:
-    """Fold a journal into a desk that has not started. Raises JournalError or ValueError at the first wrong event."""
-    batch = []
-    for row in journal.load():
-        batch.append(row)
-        if len(batch) == RECOVER_BATCH:
-            desk.recover(batch)
-            batch.clear()
-    desk.recover(batch)
 
 
 def _open_log(folder: Path, level: str) -> logging.Logger:
