@@ -3,7 +3,7 @@
 
     python docs/count_frames.py [--scenario busy] [--rate 25] [--seconds 8]
 
-Prints one line: frames and bytes a second received, the slowest and the fastest second, and the market's processor share.
+Prints one line: frames and bytes a second received, the slowest and fastest second, and the market's processor share.
 """
 
 import argparse

@@ -139,12 +139,12 @@ def describe(replay: Replay) -> str:
     row, counters, top = report(replay), replay.counters(), top_fields(replay.top())
     return "\n".join(
         (
-            f"Frames    {row['frames']}: {row['applied']} applied, {row['ignored']} ignored"
-            f" ({counters['refused']} of them malformed)",
-            f"Book      {counters['gaps']} gaps, {counters['resyncs']} resyncs, {counters['crossed']} crossed;"
-            f" {top['sync']} at the end",
+            f"Frames    {row['frames']}: {row['applied']} applied, {row['ignored']} ignored",
+            f"Malformed {counters['refused']} of those ignored",
+            f"Book      {counters['gaps']} gaps, {counters['resyncs']} resyncs, {counters['crossed']} crossed",
+            f"State     {top['sync']} at the end",
             f"Levels    {counters['bid_levels']} bids, {counters['ask_levels']} asks",
-            f"Top       {top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']} (update {top['update_id']})",
+            f"Top       {top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']} ({top['update_id']})",
             f"Speed     {row['ns_per_frame']} ns a frame",
         )
     )

@@ -91,6 +91,7 @@ impl Link {
     /// OSError (TLS or certificate refused, no roots).
     #[staticmethod]
     #[pyo3(signature = (host, port, *, tls, ca_file = None, timeout_s = 5.0, waker = None, receive_max = 65_536))]
+    #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn connect(
         py: Python<'_>,
         host: &str,
