@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import orjson
 
@@ -98,7 +98,7 @@ def open_lines(path: Path) -> IO[bytes]:
     """Open a file for reading, through gzip if it begins as gzip does."""
     with path.open("rb") as file:
         zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return gzip.open(path, "rb") if zipped else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
 
 
 def read_bytes(path: Path) -> bytes:

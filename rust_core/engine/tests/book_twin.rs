@@ -8,6 +8,9 @@ use engine::view::{Level, Sync};
 use engine::wire::MAX_LEVELS;
 use proptest::prelude::*;
 
+/// Bids and asks as `(price, quantity)`, best first.
+type Rows = (Vec<(i64, i64)>, Vec<(i64, i64)>);
+
 #[derive(Debug, Default)]
 struct Twin {
     bids: BTreeMap<i64, i64>,
@@ -70,13 +73,13 @@ impl Twin {
         self.trim();
     }
 
-    fn sides(&self) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    fn sides(&self) -> Rows {
         let bids = self.bids.iter().rev().map(|(&price, &quantity)| (price, quantity)).collect();
         (bids, self.asks.iter().map(|(&price, &quantity)| (price, quantity)).collect())
     }
 }
 
-fn sides(book: &Book) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+fn sides(book: &Book) -> Rows {
     let pair = |level: Level| (level.price.0, level.quantity.0);
     (book.bids().map(pair).collect(), book.asks().map(pair).collect())
 }

@@ -85,6 +85,17 @@ impl Value<'_> {
     }
 }
 
+/// A level as venues write it, `["61837.63000000","3.78826000"]`, and what stands behind it.
+#[inline(always)]
+fn tight_level(text: &[u8]) -> Option<(Level, &[u8])> {
+    let text = text.strip_prefix(b"[\"")?;
+    let (price, length) = padded_e8(text)?;
+    let text = text.get(length..)?.strip_prefix(b"\",\"")?;
+    let (quantity, length) = padded_e8(text)?;
+    let rest = text.get(length..)?.strip_prefix(b"\"]")?;
+    Some((Level { price: Price(price), quantity: Qty(quantity) }, rest))
+}
+
 /// A position in a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scanner<'a> {
@@ -128,7 +139,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over `word` if it stands here.
-    #[inline]
+    #[inline(always)]
     pub fn eat_word(&mut self, word: &[u8]) -> bool {
         let there = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word));
         self.at += if there { word.len() } else { 0 };
@@ -145,7 +156,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over a padded decimal text and its closing quote, if one stands here.
-    #[inline]
+    #[inline(always)]
     pub fn eat_padded(&mut self) -> Option<i64> {
         let (value, length) = padded_e8(self.bytes.get(self.at..)?)?;
         self.at += length + 1;
@@ -313,8 +324,8 @@ impl<'a> Scanner<'a> {
             if out.len() == MAX_LEVELS {
                 return Err(WireError::TooManyLevels);
             }
-            let tight = scanner.tight_level();
-            out.push(if let Some(level) = tight { level } else { scanner.level(field)? });
+            let level = scanner.level(field)?;
+            out.push(level);
             Ok(())
         })
     }
@@ -325,35 +336,29 @@ impl<'a> Scanner<'a> {
         if self.eat_word(b"[]") {
             return Some(());
         }
-        self.eat(b'[').then_some(())?;
+        let mut rest = self.bytes.get(self.at..)?.strip_prefix(b"[")?;
         loop {
-            let level = self.try_tight_level()?;
+            let (level, behind) = tight_level(rest)?;
             (out.len() < MAX_LEVELS).then(|| out.push(level))?;
-            if !self.eat(b',') {
-                return self.eat(b']').then_some(());
+            let (&mark, behind) = behind.split_first()?;
+            rest = behind;
+            if mark != b',' {
+                self.at = self.bytes.len() - rest.len();
+                return (mark == b']').then_some(());
             }
         }
     }
 
-    /// A level as venues write it: `["61837.63000000","3.78826000"]`.
-    #[inline]
-    fn tight_level(&mut self) -> Option<Level> {
-        let start = self.at;
-        let level = self.try_tight_level();
-        if level.is_none() {
-            self.at = start;
-        }
-        level
-    }
-
-    #[inline]
-    fn try_tight_level(&mut self) -> Option<Level> {
-        let price = self.eat_word(b"[\"").then(|| self.eat_padded())??;
-        let quantity = self.eat_word(b",\"").then(|| self.eat_padded())??;
-        self.eat(b']').then_some(Level { price: Price(price), quantity: Qty(quantity) })
-    }
-
     fn level(&mut self, field: &'static str) -> Result<Level, WireError> {
+        if let Some((level, rest)) = self.bytes.get(self.at..).and_then(tight_level) {
+            self.at = self.bytes.len() - rest.len();
+            return Ok(level);
+        }
+        self.loose_level(field)
+    }
+
+    /// A level in any other spelling.
+    fn loose_level(&mut self, field: &'static str) -> Result<Level, WireError> {
         let mut pair = [0; 2];
         let mut count = 0;
         self.blank();

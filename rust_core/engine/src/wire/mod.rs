@@ -190,40 +190,74 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Reads the padded decimals that venues send (`61837.64000000"`): up to 10 digits, a dot, 8 digits, then a quote.
-/// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
-#[inline]
-fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
-    let mut whole = 0_i64;
-    let mut length = 0;
-    for &byte in text.iter().take(11) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit));
-        length += 1;
-    }
-    let rest = text.get(length..)?.first_chunk::<10>()?;
-    let [dot, decimals @ .., quote] = rest;
-    if *dot != b'.' || *quote != b'"' || length == 0 || length > 10 {
-        return None;
-    }
-    let decimals = eight_digits(*decimals)?;
-    // At most 10 digits: 9,999,999,999.99999999 is below i64::MAX × 10⁻⁸.
-    Some((whole.wrapping_mul(crate::units::E8).wrapping_add(decimals), length + 9))
+/// The same byte in every place of a word.
+const fn every(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
-/// Eight ASCII digits at once: pairs, then fours, then all eight, each by one multiplication.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<i64> {
-    let nibbles = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
-    if (nibbles.wrapping_add(0x7676_7676_7676_7676) | nibbles) & 0x8080_8080_8080_8080 != 0 {
+/// Bytes that decide a padded decimal: 7 digits, a dot, 8 digits, a quote.
+const WINDOW: usize = 17;
+
+/// Reads the padded decimals that venues send (`61837.64000000"`): 1 to 7 digits, a dot, 8 digits, then a quote.
+/// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
+#[inline(always)]
+fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
+    match text.first_chunk::<WINDOW>() {
+        Some(window) => padded_in(window),
+        None => padded_at_end(text),
+    }
+}
+
+/// The last number of a frame: filled up with what is no number.
+fn padded_at_end(text: &[u8]) -> Option<(i64, usize)> {
+    let mut window = [0; WINDOW];
+    window[..text.len()].copy_from_slice(text);
+    padded_in(&window)
+}
+
+/// Where the dot stands decides by a branch, not by arithmetic: the processor guesses it (prices have five digits for
+/// years, sizes one or two) and goes on to the next number while this one is still being computed.
+#[inline(always)]
+fn padded_in(window: &[u8; WINDOW]) -> Option<(i64, usize)> {
+    match window {
+        [_, _, _, _, _, b'.', ..] => padded_with::<5>(window),
+        [_, b'.', ..] => padded_with::<1>(window),
+        [_, _, b'.', ..] => padded_with::<2>(window),
+        [_, _, _, _, _, _, b'.', ..] => padded_with::<6>(window),
+        [_, _, _, b'.', ..] => padded_with::<3>(window),
+        [_, _, _, _, b'.', ..] => padded_with::<4>(window),
+        [_, _, _, _, _, _, _, b'.', ..] => padded_with::<7>(window),
+        _ => None,
+    }
+}
+
+/// A padded decimal with its dot at `DOT`.
+#[inline(always)]
+fn padded_with<const DOT: usize>(window: &[u8; WINDOW]) -> Option<(i64, usize)> {
+    let head = u64::from_le_bytes(*window.first_chunk()?);
+    let decimals = u64::from_le_bytes(*window[DOT + 1..].first_chunk()?) ^ every(b'0');
+    // Shifted so that the digits end the word; the places before them become zeros.
+    let whole = (head ^ every(b'0')) << (64 - 8 * DOT);
+    let odd = (above_nine(whole) | above_nine(decimals)) & every(0x80) != 0;
+    if odd || window[DOT + 9] != b'"' {
         return None;
     }
-    let pairs = nibbles.wrapping_mul(10 * 256 + 1) >> 8 & 0x00FF_00FF_00FF_00FF;
-    let fours = pairs.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_FFFF_0000_FFFF;
-    Some((fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32) as i64)
+    // At most 7 digits: far below i64::MAX × 10⁻⁸.
+    Some((eight_digits(whole).wrapping_mul(crate::units::E8).wrapping_add(eight_digits(decimals)), DOT + 9))
+}
+
+/// Sets the top bit of a byte that is not 0 to 9 (those above it may be wrong then).
+#[inline]
+fn above_nine(digits: u64) -> u64 {
+    digits.wrapping_add(every(0x76)) | digits
+}
+
+/// The number that eight digits (values, not characters) form: pairs, then fours, then all eight.
+#[inline]
+fn eight_digits(digits: u64) -> i64 {
+    let pairs = (digits.wrapping_mul(10 * 256 + 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    (fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32) as i64
 }
 
 /// [`parse_e8`] with the name of the field in the error.
@@ -246,7 +280,7 @@ mod tests {
         }
 
         #[test]
-        fn padded_numbers_take_the_short_way(whole in 0..10_000_000_000_i64, decimals in 0..100_000_000_i64) {
+        fn padded_numbers_take_the_short_way(whole in 0..10_000_000_i64, decimals in 0..100_000_000_i64) {
             let text = format!("{whole}.{decimals:08}\"");
             prop_assert_eq!(padded_e8(text.as_bytes()), Some((whole * 100_000_000 + decimals, text.len() - 1)));
         }
