@@ -201,6 +201,16 @@ def test_a_refusal_by_place_says_what_to_try(server, status, words):
     assert words in detail
 
 
+def test_a_snapshot_that_is_refused_by_place_is_shown_as_the_reason_of_an_unsynced_book(server):
+    """The stream may run where REST does not: the book stays unsynced, and the feed says why."""
+    server.rest = lambda _: (451, {}, b"")
+    with running(server) as feed:
+        server.stream().send(depth(9, 11, "100.00", "101.00"))
+        until(lambda: "no_snapshot" in feed.words(), "the reason")
+        assert not feed.synced()
+    assert "offline market" in next(state.detail for state in feed.states if state.word == "no_snapshot")
+
+
 def test_a_redirect_is_not_followed(server):
     """A venue that points elsewhere is not believed."""
     with VenueServer() as elsewhere:

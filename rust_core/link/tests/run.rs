@@ -98,6 +98,20 @@ fn messages_are_handed_over_in_order_and_a_stop_ends_the_run_at_once_with_a_clos
 }
 
 #[test]
+fn a_burst_of_6500_frames_in_one_write_is_handed_over_whole_and_in_order() {
+    let mut running = start(plan());
+    let frames: Vec<u8> =
+        (0..6_500).flat_map(|number| frame(FIN | TEXT, format!("{number:0>142}").as_bytes())).collect();
+    running.send(&frames);
+    for number in 0..6_500 {
+        let message = running.messages.recv_timeout(Duration::from_secs(5)).expect("none is lost");
+        assert_eq!(message, format!("{number:0>142}").as_bytes());
+    }
+    running.waker.stop();
+    running.ended();
+}
+
+#[test]
 fn a_wake_reaches_the_sink_without_ending_the_run() {
     let running = start(plan());
     running.wakes.recv().expect("once at the start");
