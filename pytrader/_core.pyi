@@ -1,7 +1,17 @@
 from collections.abc import Sequence
 from typing import final
 
-__all__ = ["Book", "Replay", "Top", "format_e8", "format_fixed", "parse_e8"]
+__all__ = [
+    "Book",
+    "Ended",
+    "Link",
+    "Replay",
+    "Top",
+    "Waker",
+    "format_e8",
+    "format_fixed",
+    "parse_e8",
+]
 
 def parse_e8(text: str) -> int: ...
 def format_e8(value: int) -> str: ...
