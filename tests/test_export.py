@@ -274,6 +274,21 @@ def test_a_file_that_appears_while_the_export_is_written_is_kept(
     assert (target.read_text(), names(tmp_path)) == ("precious", ["fills.csv"])
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    view: JournalView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    target = tmp_path / "fills.csv"
+    synced: list[tuple[bool, bool]] = []
+
+    def fsync(handle: int) -> None:
+        synced.append((stat.S_ISREG(os.fstat(handle).st_mode), target.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_csv(view, "fills", target, force)
+    assert synced == [(True, False), (False, True)]  # the file without its name, then the folder with it
+
+
 @pytest.mark.parametrize("taken", [False, True])
 def test_where_no_hard_links_exist_the_file_is_renamed_and_still_replaces_nothing(
     view: JournalView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
