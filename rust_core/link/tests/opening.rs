@@ -148,7 +148,7 @@ fn what_came_behind_the_head_is_kept_for_the_run() {
     let (listener, port) = listener();
     let server =
         thread::spawn(move || listener.accept().expect("a client").0.write_all(b"head\r\nframe").expect("written"));
-    let endpoint = Endpoint { host: "localhost", port, tls: false, ca_file: None };
+    let endpoint = Endpoint { host: "127.0.0.1", port, tls: false, ca_file: None };
     let mut opening = Opening::connect(&endpoint, waker(), 2_000 * MS, UPGRADE_MAX).expect("connects");
     assert_eq!(opening.recv(2).expect("bytes"), b"he");
     let mut head = Vec::new();
