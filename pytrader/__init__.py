@@ -4,9 +4,8 @@ A book and a desk on a clock of your own, with the terminal's rules and events:
 
 >>> import pytrader
 >>> paper = pytrader.PaperDesk(seed=7)
->>> paper.frame(
-...     b'{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":8,"u":9,"b":[["26795.40","2"]],"a":[["26795.80","0.2"],["26796.10","3"]]}'
-... )
+>>> levels = '"b":[["26795.40","2"]],"a":[["26795.80","0.2"],["26796.10","3"]]'
+>>> paper.frame(b'{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":8,"u":9,%s}' % levels.encode())
 'buffered'
 >>> paper.snapshot(b'{"lastUpdateId":7,"bids":[["26795.40","1"]],"asks":[["26795.80","1"]]}')
 'bridged'
@@ -54,7 +53,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import `start` only when it is asked for: it brings in every part of the program."""
     if name == "start":
-        from pytrader.background import start
+        from pytrader.background import start  # noqa: PLC0415 - see above
 
         return start
     raise AttributeError(f"module 'pytrader' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the terminal answers to each command: text for people, data for `--json`, and the exit code that it counts as."""
+"""What the terminal answers to each command: text for people, data for `--json`, and the exit code it counts as."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 
 from pytrader import grammar, orders, status
 from pytrader._core import format_e8, format_fixed
-from pytrader.export import ExportError, write_csv
+from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
 
@@ -212,19 +212,26 @@ def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[st
     return format_fixed(price, decimals), format_e8(size)
 
 
+_COLUMNS = {
+    "fills": ("time", "order", "side", "quantity", "average", "fee", "realised"),
+    "orders": ("time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
+    "rejects": ("time", "side", "quantity", "limit", "codes"),
+}
+
+
 def _table(what: str, rows: list[dict[str, Any]]) -> str:
+    """Return rows of the journal as a table with the columns that fit a screen; times are UTC."""
     if not rows:
         return f"No {what} yet."
-    columns = {
-        "fills": ("utc_time", "order", "side", "quantity", "price", "fee"),
-        "orders": ("utc_time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
-        "rejects": ("utc_time", "side", "quantity", "limit", "sentence"),
-    }[what]
-    shown = [column for column in columns if column in rows[0]]
-    cells = [[status.printable(str("" if row[column] is None else row[column])) for column in shown] for row in rows]
-    widths = [max(len(name), *(len(cell[index]) for cell in cells)) for index, name in enumerate(shown)]
-    lines = ["  ".join(name.ljust(width) for name, width in zip(shown, widths, strict=True))]
-    lines += ["  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)) for cell in cells]
-    return "\n".join(text.rstrip() for text in lines)
+    names = _COLUMNS[what]
+    cells = [[_cell(row, name) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = [names, *cells]
+    return "\n".join("  ".join(map(str.ljust, texts, widths)).rstrip() for texts in lines)
 
 
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "time":
+        return iso(row["utc_ns"])[11:23]
+    value = row[name]
+    return "" if value is None else status.printable(str(value))

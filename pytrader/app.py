@@ -7,34 +7,36 @@ import logging.handlers
 import secrets
 import sys
 import threading
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Self
 
 from pytrader import journal as journals
+from pytrader import journal_files
 from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
 from pytrader.feed import Feed, FeedSettings
 from pytrader.lines import Market, line_of
+from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from pytrader.dispatch import Outlet
     from pytrader.events import Event
     from pytrader.settings import Settings
-    from pytrader.venues.venue import Instrument, Venue
+    from pytrader.venues.venue import Venue
 
 SWITCH_INTERVAL_S = 0.0001
 JOIN_S = 3.0
 LOG_BYTES = 10_000_000
 LOG_FILES = 5
-RECOVER_BATCH = 10_000
 EXECUTIONS = frozenset({"simulated"})
 
 
@@ -50,7 +52,7 @@ class Worker(threading.Thread):
         """Run the body; a panic of the Rust core is a BaseException and is caught too."""
         try:
             self._body()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
             self._log.exception("Thread %s died", self.name)
 
 
@@ -71,7 +73,7 @@ class App:
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
-        journals.make_folder(folder)
+        journal_files.make_folder(folder)
         self.log = _open_log(folder, settings.log_level)
         self.journal = journals.Journal.open(folder)
         try:
@@ -181,53 +183,17 @@ def venue_of(settings: Settings) -> Venue:
     return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
 
 
-def bps(rate_e8: int) -> int:
-    """Return a rate given in basis points × 10⁸ as a fraction × 10⁸."""
-    return rate_e8 // 10_000
-
-
-def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
-    """Return what a desk works with: limits from the settings, filters from the venue."""
-    return {
-        "execution": settings.execution,
-        "venue": settings.venue,
-        "symbol": settings.symbol,
-        "base": instrument.base,
-        "quote": instrument.quote,
-        "tick_e8": instrument.tick_e8,
-        "step_e8": instrument.step_e8,
-        "min_quantity_e8": instrument.min_quantity_e8,
-        "max_quantity_e8": instrument.max_quantity_e8,
-        "min_notional_e8": instrument.min_notional_e8,
-        "max_order_notional_e8": settings.max_order_notional_e8,
-        "max_position_e8": settings.max_position_e8,
-        "max_orders_per_second": settings.max_orders_per_second,
-        "max_daily_loss_e8": settings.max_daily_loss_e8,
-        "slippage_e8": bps(settings.slippage_bps_e8),
-        "stale_after_ms": settings.stale_after_ms,
-    }
-
-
-def recover(desk: Desk, journal: journals.Journal | journals.JournalView) -> None:
-    """Fold a journal into a desk that has not started. Raises JournalError or ValueError at the first wrong event."""
-    batch = []
-    for row in journal.load():
-        batch.append(row)
-        if len(batch) == RECOVER_BATCH:
-            desk.recover(batch)
-            batch.clear()
-    desk.recover(batch)
-
-
 def _open_log(folder: Path, level: str) -> logging.Logger:
-    """A logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
+    """Return a logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
     path = folder / "pytrader.log"
     path.touch(mode=0o600)
     log = logging.getLogger(f"pytrader.{folder}")
     log.setLevel(level.upper())
     log.propagate = False
     file = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    words = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    words.converter = time.gmtime
+    file.setFormatter(words)
     log.addHandler(file)
     return log
 

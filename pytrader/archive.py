@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytrader._core import Book, Desk
-from pytrader.app import recover, rules
 from pytrader.journal import JournalView
 from pytrader.lines import Market
+from pytrader.opening import recover, rules
 from pytrader.status import Snapshot, snapshot
 from pytrader.venues.venue import Instrument
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytrader._core import format_e8, format_fixed
@@ -10,6 +9,7 @@ from pytrader.orders import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import TextIO
 
     from pytrader._core import Top

@@ -54,8 +54,8 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 def _code(error: Exception) -> int | None:
     """Return the exit code of an error that the user can act on; None for a mistake of ours."""
-    from pytrader.fetch import FetchError
     from pytrader.export import ExportError
+    from pytrader.fetch import FetchError
     from pytrader.journal import JournalError, JournalLocked
     from pytrader.sandbox.process import OfflineMarketError
 

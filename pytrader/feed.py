@@ -36,7 +36,7 @@ QUIET_MAX_MS = 60_000  # the patience with a connection without data grows to th
 SNAPSHOT_SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book
 PLANNED_MIN_S = 10.0  # a planned end that comes sooner is treated as a failure, or it could become a storm
 
-Word = Literal["connecting", "connected", "waiting", "stopped"]
+Word = Literal["connecting", "connected", "waiting", "no_snapshot", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,16 @@ class Feed:
         on_state: Callable[[FeedState], None] = lambda _: None,
         settings: FeedSettings | None = None,
     ) -> None:
-        """Connect nothing yet. Raise OSError when the process is out of file descriptors."""
+        """Connect nothing yet. Raise ValueError for an address that is none, OSError without free file descriptors."""
         self._venue = venue
+        self._stream_address = address_of(venue.stream_url())
+        address_of(venue.snapshot_url())
         self._book = book
         self._log = log
         self._on_state = on_state
         self._settings = settings or FeedSettings()
-        self._waker = Waker()
+        self._waker = Waker()  # of the stream
+        self._rest_waker = Waker()  # its own, or a fetch could take the wake-up of a snapshot that was offered
         self._stopped = threading.Event()
         self._barred_until_s = float("-inf")  # the venue asked for quiet until then
         self._backoff = Backoff(self._settings.random)
@@ -116,6 +119,7 @@ class Feed:
         """End both bodies soon, from any thread; the feed cannot be run again."""
         self._stopped.set()
         self._waker.stop()
+        self._rest_waker.stop()
 
     def fetch_instrument(self) -> Instrument:
         """Return the market's tick, step and minima, asked once.
@@ -133,7 +137,7 @@ class Feed:
         self._connects.use(clock())
         try:
             link = self._open()
-        except (OSError, websocket.WebSocketException, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - however it fails, the next try is due
             return self._refused(error)
         self._say(FeedState("connected", self._venue.stream_url()))
         began_s = clock()
@@ -141,8 +145,7 @@ class Feed:
         return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)
 
     def _open(self) -> Link:
-        url = self._venue.stream_url()
-        address = address_of(url)
+        address = self._stream_address
         ca_file = self._settings.ca_file
         link = Link.connect(
             address.host,
@@ -154,7 +157,7 @@ class Feed:
         )
         try:
             websocket.create_connection(
-                url,
+                self._venue.stream_url(),
                 socket=cast("socket.socket", link),
                 redirect_limit=0,
                 suppress_origin=True,
@@ -167,7 +170,7 @@ class Feed:
 
     def _refused(self, error: Exception) -> _Outcome:
         if not isinstance(error, websocket.WebSocketBadStatusException):
-            return _Outcome(f"{address_of(self._venue.stream_url()).authority}: {error or type(error).__name__}")
+            return _Outcome(f"{self._stream_address.authority}: {error or type(error).__name__}")
         headers = cast("dict[str, str]", error.resp_headers or {})
         wait_s = retry_after_s(error.status_code, headers)
         return _Outcome(self._advised(f"HTTP {error.status_code}", error.status_code), retry_after_s=wait_s)
@@ -211,12 +214,13 @@ class Feed:
             self._log.debug("Snapshot given up: stopped")
         except FetchError as error:
             self._log.warning("Snapshot failed: %s", error)
+            self._on_state(FeedState("no_snapshot", str(error)))
         return asked_s
 
     def _fetch(self, url: str) -> bytes:
         settings = self._settings
         try:
-            return fetch(url, waker=self._waker, ca_file=settings.ca_file, timeout_s=settings.connect_timeout_s)
+            return fetch(url, waker=self._rest_waker, ca_file=settings.ca_file, timeout_s=settings.connect_timeout_s)
         except FetchError as error:
             self._bar(error.retry_after_s)
             if error.status is None:

@@ -43,7 +43,9 @@ RULES: Mapping[str, str | int] = {
 class PaperDesk:
     """Trades on frames that you feed, at times that you set."""
 
-    def __init__(self, *, seed: int = 1, utc_ns: int = 0, min_delay_ms: int = 10, max_delay_ms: int = 100, **rules: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self, *, seed: int = 1, utc_ns: int = 0, min_delay_ms: int = 10, max_delay_ms: int = 100, **rules: str | int
+    ) -> None:
         """Begin at `utc_ns` with an empty book. `rules` change entries of `RULES`; ValueError names an unknown one."""
         if unknown := rules.keys() - RULES.keys():
             raise ValueError(f"unknown rules {sorted(unknown)}; known: {sorted(RULES)}")
@@ -65,7 +67,7 @@ class PaperDesk:
         return self.mono_ns, self.mono_ns + self._utc_start_ns
 
     def frame(self, frame: bytes) -> str:
-        """Feed one frame of the venue as received now; return what it was: "top", "depth", "trade", …"""
+        """Feed one frame of the venue as received now; return what it was, such as "top", "depth" or "trade"."""
         return self.book.apply(frame, self.mono_ns)
 
     def snapshot(self, body: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +16,7 @@ from pytrader.repl.printer import Printer
 from pytrader.repl.session import Session
 
 if TYPE_CHECKING:
+    from pathlib import Path
 
     from pytrader.events import Event
     from pytrader.grammar import Command, Order

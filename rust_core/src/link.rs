@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::market::Applied;
 use engine::view::Published;
-use link::opening::{Opening, UPGRADE_MAX};
+use link::opening::Opening;
 use link::run::{Flow, Plan, Sink, run};
 use link::socket::Endpoint;
 use pyo3::exceptions::PyValueError;
@@ -90,7 +90,9 @@ impl Link {
     /// Raises TimeoutError, InterruptedError (stopped), PermissionError (no TLS beyond loopback), ConnectionError and
     /// OSError (TLS or certificate refused, no roots).
     #[staticmethod]
-    #[pyo3(signature = (host, port, *, tls, ca_file = None, timeout_s = 5.0, waker = None, receive_max = UPGRADE_MAX))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    #[pyo3(signature = (host, port, *, tls, ca_file = None, timeout_s = 5.0, waker = None, receive_max = 65_536))]
+    #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn connect(
         py: Python<'_>,
         host: &str,

@@ -216,7 +216,7 @@ impl Simulator {
         let mut resting = std::mem::take(&mut self.resting);
         resting.sort_by_key(|resting| (-resting.side.sign() * resting.limit.0, resting.order));
         for order in &mut resting {
-            let filled = Qty(self.from_top(order, view).0 + from_prints(order, &mut left).0);
+            let filled = Qty(self.take_top(order, view).0 + take_prints(order, &mut left).0);
             if filled.0 > 0 {
                 order.remaining.0 -= filled.0;
                 reports.push(self.maker_fill(order, filled, view));
@@ -226,7 +226,7 @@ impl Simulator {
         self.resting = resting;
     }
 
-    fn from_top(&mut self, order: &Resting, view: &View) -> Qty {
+    fn take_top(&mut self, order: &Resting, view: &View) -> Qty {
         let mut filled = 0;
         for level in view.takes(order.side) {
             let reached = (order.limit.0 - level.price.0) * order.side.sign() >= 0;
@@ -277,7 +277,7 @@ fn within(request: &OrderRequest, price: Price) -> bool {
 }
 
 /// Takes what trades strictly through the limit offer; a trade serves each quantity once.
-fn from_prints(order: &Resting, prints: &mut [Print]) -> Qty {
+fn take_prints(order: &Resting, prints: &mut [Print]) -> Qty {
     let mut filled = 0;
     for print in prints.iter_mut().filter(|print| print.recv_ns >= order.since_ns) {
         if (order.limit.0 - print.price.0) * order.side.sign() > 0 {

@@ -113,7 +113,7 @@ impl Opening {
 
     fn wait(&self, write: bool) -> io::Result<()> {
         if now_ns() >= self.deadline_ns {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the opening took too long"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "not done before the deadline"));
         }
         self.stream.wait(&self.waker, write, self.deadline_ns).map(|_| ())
     }

@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Wakes whoever waits on a connection, from any thread. A stop is for good; one waker serves a feed's connections
-/// one after another.
+/// Wakes whoever waits on a connection, from any thread. A stop is for good and reaches every connection that shares
+/// the waker; a plain wake reaches one of them.
 #[derive(Debug)]
 pub struct Waker {
     ours: UnixStream,
@@ -44,9 +44,13 @@ impl Waker {
         self.stopped.load(Ordering::SeqCst)
     }
 
+    /// Takes the wake-ups seen. That of a stop is put back: every later wait, and another thread's, must see it too.
     fn drain(&self) {
         let mut bytes = [0; 64];
         while matches!((&self.ours).read(&mut bytes), Ok(count) if count == bytes.len()) {}
+        if self.stopped() {
+            self.wake();
+        }
     }
 }
 
