@@ -52,6 +52,20 @@ pub struct Limits {
     pub daily_loss: Money,
 }
 
+impl Limits {
+    /// Refuses limits that no order could be judged by. The error names the limit and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        let rate = self.orders_per_second as usize;
+        match () {
+            () if self.order_notional.0 <= 0 => Err("the order notional limit must be above 0".into()),
+            () if self.position.0 <= 0 => Err("the position limit must be above 0".into()),
+            () if self.daily_loss.0 <= 0 => Err("the daily loss limit must be above 0".into()),
+            () if !(1..=RATE_MAX).contains(&rate) => Err(format!("{rate} orders a second are outside [1, {RATE_MAX}]")),
+            () => Ok(()),
+        }
+    }
+}
+
 /// The venue's filters for the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instrument {
@@ -65,6 +79,15 @@ pub struct Instrument {
     pub max_quantity: Qty,
     /// Smallest notional of one order.
     pub min_notional: Money,
+}
+
+impl Instrument {
+    /// Refuses filters that no order could be judged by.
+    pub fn check(&self) -> Result<(), String> {
+        let sound = self.tick.0 > 0 && self.step.0 > 0 && self.min_quantity.0 > 0 && self.min_notional.0 >= 0;
+        let ordered = self.min_quantity <= self.max_quantity;
+        if sound && ordered { Ok(()) } else { Err(format!("the venue's filters make no sense: {self:?}")) }
+    }
 }
 
 /// Why an order was refused or ended. The text form is stable: scripts match on it.
@@ -353,6 +376,7 @@ impl fmt::Display for Clause<'_> {
             Reason::Halted => f.write_str("trading is halted"),
             Reason::NotReducing => f.write_str("the order would not reduce the position"),
             Reason::JournalUnhealthy => f.write_str("the journal cannot be written"),
+            Reason::EngineFault => f.write_str("the engine has failed: restart pytrader, the journal holds what was done"),
             Reason::ExecutorNotReady => f.write_str("the executor is not ready"),
             Reason::QueueFull => write!(f, "the engine is at its capacity ({limit})"),
             other => f.write_str(&other.code().to_lowercase()),

@@ -235,6 +235,97 @@ fn the_latch_refuses_what_opens_lets_pass_what_reduces_and_ends_with_the_day() {
 }
 
 #[test]
+fn the_latch_also_ends_resting_orders_that_would_turn_the_position_over() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    for quantity in ["1", "2.5", "0.6"] {
+        let outcome = room.run(Command::Submit(limit(Side::Sell, quantity, "11000")), 0);
+        assert!(accepted(&outcome), "{outcome:?}");
+    }
+    room.view = market("7000", "7001", "100", 0);
+    room.run(Command::Mark, SECOND_NS);
+    let ended: Vec<u64> = room.desk.state.orders.iter().filter(|open| open.cancel.is_some()).map(|open| open.order).collect();
+    assert_eq!(ended, [4], "1 + 2.5 close 4, 0.6 more would not");
+}
+
+#[test]
+fn a_book_that_cannot_be_trusted_trips_no_latch() {
+    for spoil in [0, 1, 2] {
+        let mut room = Room::new();
+        room.trade(Side::Buy, "4", "10000", 0);
+        room.view = market("7000", "7001", "100", 0);
+        match spoil {
+            0 => room.view.top.sync = Sync::Desynced,
+            1 => room.view.top.ask.price = usdt("6999"),
+            _ => {}
+        }
+        let stale = at(3 * SECOND_NS);
+        let now = if spoil == 2 { stale } else { at(SECOND_NS) };
+        room.desk.run(&Command::Mark, now, &room.view, |_| {});
+        assert!(!room.desk.state.loss_latched, "case {spoil}");
+    }
+}
+
+#[test]
+fn a_fill_is_the_newest_mark_until_the_clock_marks() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", DAY_NS - 5);
+    room.run(Command::NewDay, DAY_NS);
+    assert_eq!(room.desk.state.day_start, Money(0), "valued at its own price, not at a price of hours ago");
+}
+
+#[test]
+fn a_reduce_order_that_no_longer_reduces_is_withheld_or_asked_to_end() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "1", "10000", 0);
+    let resting = OrderRequest { reduce: true, ..limit(Side::Sell, "1", "11000") };
+    room.run(Command::Submit(resting), 0);
+    room.run(Command::Release { order: 2 }, 0);
+    room.run(Command::Report(Report::Resting { order: 2 }), 0);
+    room.submit(Side::Sell, "0.5", 0);
+    let asked = Event::CancelRequested { order: 2, reason: Reason::NotReducing };
+    assert_eq!(room.last(), &asked);
+    let mut room = Room::new();
+    room.trade(Side::Buy, "1", "10000", 0);
+    room.run(Command::Submit(reduce(Side::Sell, "1")), 0);
+    room.submit(Side::Sell, "0.5", 0);
+    assert_eq!(room.run(Command::Release { order: 2 }, 0), Outcome::Withheld(Reason::NotReducing));
+}
+
+#[test]
+fn no_largest_size_is_named_that_the_venue_would_refuse() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4.9", "10000", 0);
+    room.trade(Side::Buy, "0.0999", "10000", 0);
+    let Outcome::Refused(refused) = room.submit(Side::Buy, "1", SECOND_NS) else { panic!("accepted") };
+    assert_eq!(refused.largest, None, "0.0001 is 1 USDT, below the venue's 5");
+}
+
+#[test]
+fn an_order_of_an_earlier_run_is_timed_by_utc() {
+    let mut room = Room::new();
+    room.run(Command::Submit(limit(Side::Buy, "0.5", "9000")), 5 * SECOND_NS);
+    room.run(Command::Release { order: 1 }, 5 * SECOND_NS);
+    room.run(Command::Report(Report::Resting { order: 1 }), 5 * SECOND_NS);
+    let mut later = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    room.journal.iter().for_each(|stamped| later.recover(stamped).expect("in order"));
+    let reboot = |mono_ns: i64| Now { mono_ns, utc_ns: at(60 * SECOND_NS).utc_ns };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    later.run(&Command::Start(Box::new(started)), reboot(1), &room.view, |_| {});
+    let trade = Trade { price: usdt("9000"), quantity: btc("0.5"), fee: Money(0) };
+    let level_cost = trade.price.times(trade.quantity);
+    let (bid, ask) = (usdt("8999"), usdt("9000"));
+    let execution = Execution { order: 1, trades: vec![trade], level_cost, bid, ask, maker: true, delay_ns: 0 };
+    let mut elapsed = None;
+    later.run(&Command::Report(Report::Filled(execution)), reboot(2), &room.view, |stamped| {
+        if let Event::Filled(filled) = stamped.event {
+            elapsed = Some(filled.elapsed_ns);
+        }
+    });
+    assert_eq!(elapsed, Some(55 * SECOND_NS));
+}
+
+#[test]
 fn a_clock_that_jumps_back_reopens_no_day() {
     let mut room = Room::new();
     room.run(Command::Mark, DAY_NS);
