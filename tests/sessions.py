@@ -5,19 +5,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytrader
-from pytrader.opening import recover, rules
-from pytrader.events import Event, read
+from pytrader.events import Event, Row, read
 from pytrader.journal import JournalView
+from pytrader.paper import RULES
 from pytrader.sandbox.process import OfflineMarket
-from pytrader.settings import load
-from pytrader.venues.venue import Instrument
 
 PACKAGE = Path(pytrader.__file__).resolve().parents[1]
 PROFILE = "simulated-binance-BTCUSDT"
@@ -40,7 +38,7 @@ class Result:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment, with the package under test importable from any folder."""
+    """Return this process's environment, with the package under test importable from any folder."""
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", **(more or {})}
 
@@ -102,13 +100,18 @@ def on(market: OfflineMarket, data_dir: Path) -> list[str | Path]:
     return ["run", "--stream-url", market.ws_url, "--rest-url", market.rest_url, "--data-dir", data_dir]
 
 
-def events(data_dir: Path) -> list[Event]:
-    """Return the journal's events, its chain verified."""
-    view = JournalView.open(data_dir / PROFILE)
+def rows_of(folder: Path) -> list[Row]:
+    """Return the rows of the journal in `folder`, its chain verified."""
+    view = JournalView.open(folder)
     try:
-        return [read(row) for row in view.load()]
+        return list(view.load())
     finally:
         view.close()
+
+
+def events(data_dir: Path) -> list[Event]:
+    """Return the journal's events, its chain verified."""
+    return [read(row) for row in rows_of(data_dir / PROFILE)]
 
 
 def log(data_dir: Path) -> str:
@@ -116,13 +119,8 @@ def log(data_dir: Path) -> str:
     return (data_dir / PROFILE / "pytrader.log").read_text()
 
 
-def folded(folder: Path) -> pytrader.Desk:
-    """Return a desk that holds what the journal in `folder` says, and nothing else."""
-    unknown = Instrument("", "", "", 1, 1, 1, 1, 1, trading=False)
-    desk = pytrader.Desk(pytrader.Book(), rules(load({}, {}, None), unknown))
-    view = JournalView.open(folder)
-    try:
-        recover(desk, view)
-    finally:
-        view.close()
+def folded(rows: Iterable[Row], **limits: int) -> pytrader.Desk:
+    """Return a desk that holds what journal rows say, and nothing else; `limits` are those of its own next start."""
+    desk = pytrader.Desk(pytrader.Book(), {**RULES, **limits})
+    desk.recover(list(rows))
     return desk

@@ -5,9 +5,10 @@ import io
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from sessions import PROFILE, TOP_LINE, events, folded, hear, log, on, run, running, say
+from sessions import PROFILE, TOP_LINE, events, folded, hear, log, on, rows_of, run, running, say
 
 from pytrader.sandbox.process import OfflineMarket
 
@@ -70,7 +71,7 @@ def test_buys_within_the_notional_reach_the_position_limit(trade):
     """Each is inside 50,000 USDT; the third would hold 5.4 BTC, and the answer says what would still pass."""
     result = trade("buy 1.8\nwait 1\nbuy 1.8\nwait 1\nbuy 1.8\nwait 1\nbuy 1.4\n", "--json")
     first, second, refused, rest = result.answers
-    assert first["accepted"] and second["accepted"] and rest["accepted"]
+    assert [answer["accepted"] for answer in (first, second, rest)] == [True] * 3
     assert refused["codes"] == ["POSITION_LIMIT_LONG"]
     assert refused["sentence"] == "Order rejected: Position would be 5.4 BTC, limit 5 BTC."
     assert refused["breaches"] == [
@@ -80,7 +81,7 @@ def test_buys_within_the_notional_reach_the_position_limit(trade):
 
 
 def test_loss_latch_lets_only_reducing_orders_pass_and_outlives_a_restart(trade, tmp_path):
-    """A slipped fill loses the day's 5 USDT: no order opens any more, reduce and flatten do; so it stays when restarted."""
+    """A slipped fill loses the day's 5 USDT: only reduce and flatten pass; a restart changes nothing."""
     limits = ("--json", "--max-daily-loss", "5", "--slippage-bps", "50", "--taker-fee-bps", "2")
     result = trade("buy 0.25\nwait 0.3\nbuy 0.01\nsell 0.1 reduce\nflatten\nstatus\n", *limits)
     bought, refused, reduced, *slices, status = result.answers
@@ -311,7 +312,7 @@ def test_fresh_moves_the_journal_aside(trade, tmp_path):
     moved = re.search(r"The old journal is now in (.*)\.\n", result.err)
     assert moved is not None
     assert moved[1].startswith(str(tmp_path / PROFILE / "before-"))
-    assert folded((tmp_path / PROFILE) / moved[1]).position_e8() == 25_000_000
+    assert folded(rows_of(Path(moved[1]))).position_e8() == 25_000_000
 
 
 def test_data_folder_that_cannot_be_is_named_with_exit_code_one(market, tmp_path):
