@@ -3,7 +3,7 @@
 
     python docs/count_frames.py [--scenario busy] [--rate 25] [--seconds 8]
 
-Prints one line: frames and bytes a second received, the slowest and fastest second, and the market's processor share.
+Prints one line: frames and bytes a second received, the slowest and the fastest second, the market's share of a core.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def whole_frames(data: bytes) -> tuple[int, bytes]:
     return count, data[start:]
 
 
-def processor_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process has used, from /proc (clock ticks of 10 ms)."""
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15])) / 100
 
@@ -67,10 +67,10 @@ def main() -> int:
     given = parser.parse_args()
     with OfflineMarket.start(7, given.scenario, rate=given.rate) as market:
         seen, received = count(market, given.seconds)
-        share = processor_seconds(market.pid) / given.seconds
+        share = cpu_seconds(market.pid) / given.seconds
     print(
         f"{sum(seen) / given.seconds:,.0f} frames/s, {received / given.seconds / 1e6:.1f} MB/s, seconds from "
-        f"{min(seen):,} to {max(seen):,} frames, market's processor share {share:.0%}"
+        f"{min(seen):,} to {max(seen):,} frames, the market's share of a core {share:.0%}"
     )
     return 0
 

@@ -36,7 +36,7 @@ QUIET_MAX_MS = 60_000  # the patience with a connection without data grows to th
 SNAPSHOT_SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book
 PLANNED_MIN_S = 10.0  # a planned end that comes sooner is treated as a failure, or it could become a storm
 
-Word = Literal["connecting", "connected", "waiting", "stopped"]
+Word = Literal["connecting", "connected", "waiting", "no_snapshot", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +214,7 @@ class Feed:
             self._log.debug("Snapshot given up: stopped")
         except FetchError as error:
             self._log.warning("Snapshot failed: %s", error)
+            self._on_state(FeedState("no_snapshot", str(error)))
         return asked_s
 
     def _fetch(self, url: str) -> bytes:

@@ -227,7 +227,7 @@ def _load(connection: sqlite3.Connection, path: Path) -> Iterator[Event]:
         # The chain cannot miss what damage cut off at its end; the pages of the file can.
         (finding,) = cursor.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
-            raise damaged(path, str(finding))
+            raise damaged(path, " ".join(str(finding).removeprefix("*** in database main ***").split()))
         yield from _verified(cursor.execute("SELECT seq, mono_ns, utc_ns, body, chain FROM events ORDER BY seq"), path)
 
 

@@ -137,14 +137,14 @@ def top_fields(top: Top) -> dict[str, object]:
 def describe(replay: Replay) -> str:
     """Return the report for a person."""
     row, counters, top = report(replay), replay.counters(), top_fields(replay.top())
-    return "\n".join(
-        (
-            f"Frames    {row['frames']}: {row['applied']} applied, {row['ignored']} ignored",
-            f"Malformed {counters['refused']} of those ignored",
-            f"Book      {counters['gaps']} gaps, {counters['resyncs']} resyncs, {counters['crossed']} crossed",
-            f"State     {top['sync']} at the end",
-            f"Levels    {counters['bid_levels']} bids, {counters['ask_levels']} asks",
-            f"Top       {top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']} ({top['update_id']})",
-            f"Speed     {row['ns_per_frame']} ns a frame",
-        )
+    split = f"{row['applied']} applied, {row['ignored']} ignored ({counters['refused']} of them malformed)"
+    doubts = f"{row['gaps']} gaps, {row['resyncs']} resyncs, {row['crossed']} crossed"
+    best = f"{top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']}"
+    lines = (
+        f"Frames    {row['frames']}: {split}",
+        f"Book      {doubts}; {top['sync']} at the end",
+        f"Levels    {row['bid_levels']} bids, {row['ask_levels']} asks",
+        f"Top       {best} (update {top['update_id']})",
+        f"Speed     {row['ns_per_frame']} ns a frame",
     )
+    return "\n".join(lines)

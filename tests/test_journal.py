@@ -220,6 +220,17 @@ def test_a_flipped_bit_anywhere_in_the_file_is_harmless_or_refused(
     assert found == events(1, 20)
 
 
+def test_events_cut_off_at_the_end_are_missed(sound: Path, tmp_path: Path) -> None:
+    """The chain of the events before them is whole; only the page that held them shows that it held more."""
+    raw = bytearray((sound / "journal.sqlite3").read_bytes())
+    page = 4_096  # the second page: the only leaf of the table
+    assert (raw[page], int.from_bytes(raw[page + 3 : page + 5], "big")) == (0x0D, 20)
+    raw[page + 4] = 19
+    (tmp_path / "journal.sqlite3").write_bytes(raw)
+    with pytest.raises(JournalError, match=r"is damaged: \w.*--fresh"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("length", [1, 99, 100, 4_096, 9_000])
 def test_a_file_cut_short_is_refused(sound: Path, tmp_path: Path, length: int) -> None:
     (tmp_path / "journal.sqlite3").write_bytes((sound / "journal.sqlite3").read_bytes()[:length])

@@ -109,7 +109,7 @@ def test_halts_and_their_end_and_the_day() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["opened", "started", "released", "resting", "cancel_requested", "marked", "to_come"])
+@pytest.mark.parametrize("kind", ["opened", "started", "released", "cancel_requested", "marked", "to_come"])
 def test_other_kinds_have_no_line(kind: str) -> None:
     assert said(kind, order=1) is None
 

@@ -63,7 +63,7 @@ def test_the_offline_market_is_the_same_venue_at_another_address():
 
 def test_the_rules_of_a_market_are_read_as_integers():
     """Tick, step and minima in units of 10⁻⁸."""
-    expected = Instrument("BTCUSDT", "BTC", "USDT", 1_000_000, 1_000, 1_000, 500_000_000, trading=True)
+    expected = Instrument("BTCUSDT", "BTC", "USDT", 1_000_000, 1_000, 1_000, 900_000_000_000, 500_000_000, trading=True)
     assert Binance().parse_instrument(exchange_info()) == expected
 
 

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::book::Book;
-use crate::clock::now;
+use crate::clock::{mono_ns as mono_ns_now, now};
 
 /// `pytrader.__version__`, journaled with every start.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -189,7 +189,8 @@ impl Desk {
         let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
         let asked = at(mono_ns, utc_ns);
         let (outcome, seq) = self.shared.submit(&request, asked);
-        self.stages().decision.record(elapsed(asked, at(mono_ns, utc_ns)));
+        let answered_ns = mono_ns.or(utc_ns).unwrap_or_else(mono_ns_now);
+        self.stages().decision.record(u64::try_from(answered_ns - asked.mono_ns).unwrap_or(0));
         Ok(Verdict::new(outcome, seq))
     }
 
@@ -329,10 +330,6 @@ impl Stages {
             self.journal.record(u64::try_from(now.mono_ns - stamp).unwrap_or(0));
         }
     }
-}
-
-fn elapsed(from: Now, to: Now) -> u64 {
-    u64::try_from(to.mono_ns - from.mono_ns).unwrap_or(0)
 }
 
 /// The time of a call: the clock's, unless the caller runs on its own.

@@ -90,6 +90,7 @@ impl Link {
     /// Raises TimeoutError, InterruptedError (stopped), PermissionError (no TLS beyond loopback), ConnectionError and
     /// OSError (TLS or certificate refused, no roots).
     #[staticmethod]
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python call")]
     #[pyo3(signature = (host, port, *, tls, ca_file = None, timeout_s = 5.0, waker = None, receive_max = 65_536))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn connect(

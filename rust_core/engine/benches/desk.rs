@@ -1,7 +1,11 @@
-//! What a decision costs: the verdict under the desk's lock, on a published market, every rule asked.
+//! What a decision costs, under the desk's lock, on a published market, every rule asked: the verdict alone, an order
+//! taken in with its event on the ring, and one that also wakes the journal's thread.
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::desk::{Desk, Health, Opened, OrderRequest, Outcome, Profile, SharedDesk, Started, Tif};
@@ -27,8 +31,12 @@ fn desk() -> SharedDesk {
     let (tick, step) = (Price(E8 / 100), Qty(1_000));
     let instrument =
         Instrument { tick, step, min_quantity: step, max_quantity: Qty(9_000 * E8), min_notional: usdt(5) };
-    let limits =
-        Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second: 5, daily_loss: usdt(10_000) };
+    let limits = Limits {
+        order_notional: usdt(50_000),
+        position: Qty(5 * E8),
+        orders_per_second: 1_000,
+        daily_loss: usdt(10_000),
+    };
     let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published());
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
@@ -50,9 +58,64 @@ fn decision(criterion: &mut Criterion) {
     });
 }
 
+/// Orders that one desk takes before a new one is made: below what may be open, and what one second allows.
+const ORDERS: u64 = 400;
+
+/// Hands out desks for `times` orders in all and adds up what `submit` says its share took.
+fn on_new_desks(times: u64, mut submit: impl FnMut(&SharedDesk, u64) -> Duration) -> Duration {
+    let full = (0..times / ORDERS).map(|_| ORDERS);
+    full.chain([times % ORDERS]).map(|share| submit(&desk(), share)).sum()
+}
+
+fn small() -> OrderRequest {
+    OrderRequest { side: Side::Buy, quantity: Qty(E8 / 1_000), limit: None, tif: Tif::Ioc, reduce: false }
+}
+
+fn taken_in(desk: &SharedDesk, order: &OrderRequest) {
+    let (outcome, _) = desk.submit(black_box(order), black_box(NOW));
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+}
+
+fn submit(criterion: &mut Criterion) {
+    let order = small();
+    criterion.bench_function("decision: submit, journal busy", |bencher| {
+        bencher.iter_custom(|times| {
+            on_new_desks(times, |desk, share| {
+                let start = Instant::now();
+                (0..share).for_each(|_| taken_in(desk, &order));
+                start.elapsed()
+            })
+        });
+    });
+    criterion.bench_function("decision: submit, waking the journal", |bencher| {
+        bencher.iter_custom(|times| on_new_desks(times, |desk, share| one_by_one(desk, &order, share)));
+    });
+}
+
+/// Submits while a thread waits for events as the journal's does; each order finds it asleep again.
+fn one_by_one(desk: &SharedDesk, order: &OrderRequest, share: u64) -> Duration {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                black_box(desk.next_events(64, Duration::from_millis(5)));
+            }
+        });
+        let one = |_| {
+            thread::sleep(Duration::from_micros(100));
+            let start = Instant::now();
+            taken_in(desk, order);
+            start.elapsed()
+        };
+        let spent = (0..share).map(one).sum();
+        done.store(true, Ordering::Relaxed);
+        spent
+    })
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(100);
-    targets = decision
+    targets = decision, submit
 }
 criterion_main!(benches);

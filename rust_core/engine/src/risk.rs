@@ -19,17 +19,23 @@ pub struct Rate(pub i64);
 impl Rate {
     /// `price` moved against an order of `side` by this fraction, rounded against it to 10⁻⁸.
     pub fn against(self, side: Side, price: Price) -> Price {
-        let moved = i128::from(price.0) * (i128::from(E8) + i128::from(side.sign()) * i128::from(self.0));
-        let (floor, rest) = (moved.div_euclid(i128::from(E8)), moved.rem_euclid(i128::from(E8)));
-        let rounded = if side == Side::Buy && rest > 0 { floor + 1 } else { floor };
-        Price(i64::try_from(rounded).unwrap_or(i64::MAX))
+        // Products of real prices fit i64, whose division by a constant is a multiplication; i128's is a call.
+        let step = match price.0.checked_mul(self.0) {
+            Some(exact) => i128::from(exact.div_euclid(E8)) + i128::from(exact.rem_euclid(E8) > 0),
+            None => Rate::ceiling(i128::from(price.0) * i128::from(self.0)),
+        };
+        let moved = i128::from(price.0) + i128::from(side.sign()) * step;
+        Price(i64::try_from(moved).unwrap_or(i64::MAX))
     }
 
     /// This fraction of `amount`, rounded up to 10⁻¹⁶ (fees never round in the payer's favour).
     pub fn of(self, amount: Money) -> Money {
-        let exact = amount.0 * i128::from(self.0);
-        let rounds_up = exact.rem_euclid(i128::from(E8)) > 0;
-        Money(exact.div_euclid(i128::from(E8)) + i128::from(rounds_up))
+        Money(Rate::ceiling(amount.0 * i128::from(self.0)))
+    }
+
+    /// A product with a rate in units of 1 again, rounded up.
+    fn ceiling(product: i128) -> i128 {
+        product.div_euclid(i128::from(E8)) + i128::from(product.rem_euclid(i128::from(E8)) > 0)
     }
 }
 
@@ -168,28 +174,15 @@ impl TryFrom<BreachText> for Breach {
     }
 }
 
-/// Every rule that an order broke, in the fixed order of the checks. Holds no heap memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Breaches {
-    rows: [Breach; Breaches::MAX],
-    count: usize,
-}
-
-impl Default for Breaches {
-    fn default() -> Breaches {
-        let empty = Breach { code: Reason::EngineFault, value: 0, limit: 0, headroom: 0 };
-        Breaches { rows: [empty; Breaches::MAX], count: 0 }
-    }
-}
+/// Every rule that an order broke, in the fixed order of the checks. Empty, as it mostly is, it costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Breaches(Vec<Breach>);
 
 impl Breaches {
-    const MAX: usize = 16;
-
     /// Adds a breach with its numbers.
+    #[cold]
     pub fn add(&mut self, code: Reason, value: i128, limit: i128, headroom: i128) {
-        assert!(self.count < Breaches::MAX, "more breaches than rules");
-        self.rows[self.count] = Breach { code, value, limit, headroom: headroom.max(0) };
-        self.count += 1;
+        self.0.push(Breach { code, value, limit, headroom: headroom.max(0) });
     }
 
     /// Adds a breach that has no numbers.
@@ -199,12 +192,12 @@ impl Breaches {
 
     /// The breaches found, in order.
     pub fn rows(&self) -> &[Breach] {
-        &self.rows[..self.count]
+        &self.0
     }
 
     /// True if nothing was broken.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.is_empty()
     }
 
     /// True if a smaller order could pass: every breach is about size.
@@ -363,6 +356,26 @@ impl fmt::Display for Clause<'_> {
             Reason::ExecutorNotReady => f.write_str("the executor is not ready"),
             Reason::QueueFull => write!(f, "the engine is at its capacity ({limit})"),
             other => f.write_str(&other.code().to_lowercase()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_price_moves_against_the_order_by_the_exact_fraction_rounded_against_it(
+            price in prop_oneof![1..10_000_000 * E8, 0..=i64::MAX / 2],
+            rate in prop_oneof![Just(0), 0..=E8 / 10],
+        ) {
+            let exact = |sign: i128| i128::from(price) * (i128::from(E8) + sign * i128::from(rate));
+            let up = (exact(1) + i128::from(E8) - 1) / i128::from(E8);
+            let down = exact(-1) / i128::from(E8);
+            prop_assert_eq!(i128::from(Rate(rate).against(Side::Buy, Price(price)).0), up);
+            prop_assert_eq!(i128::from(Rate(rate).against(Side::Sell, Price(price)).0), down);
         }
     }
 }

@@ -103,7 +103,7 @@ fn levels(prices: std::ops::Range<i64>, most: usize) -> impl Strategy<Value = Ve
 /// Bids end at 1,010 and asks start at 1,000: a frame may hold one price on both sides and may cross the book.
 fn frames(most: usize) -> impl Strategy<Value = Vec<Frame>> {
     let step = prop_oneof![8 => Just(0_i64), 1 => -6..0_i64, 1 => 1..4_i64];
-    let frame = (step, 1..5_u64, levels(900..1_003, 12), levels(999..1_100, 12));
+    let frame = (step, 1..5_u64, levels(900..1_003, 20), levels(999..1_100, 20));
     prop::collection::vec(frame, 1..most).prop_map(|rows| {
         let mut next = 101_i64;
         let number = |(step, length, bids, asks): (i64, u64, Vec<Level>, Vec<Level>)| {

@@ -14,8 +14,9 @@ use std::ops::Range;
 
 /// Most frames that one message may come in.
 pub const FRAGMENTS_MAX: u32 = 4_096;
-/// Least time between two pongs, ns: Binance counts pongs into its five messages a second.
-const PONG_EVERY_NS: i64 = 250_000_000;
+/// Least time between two pongs, ns: with a ping a second and a resubscribe they stay inside Binance's five messages a
+/// second.
+const PONG_EVERY_NS: i64 = 350_000_000;
 /// Unsent bytes above which a pong is not worth adding: the peer has stopped reading.
 const OUTGOING_MAX: usize = 64 << 10;
 /// A joined message above this gives its memory back when the next one starts.
@@ -114,7 +115,7 @@ impl Session {
     }
 
     /// Puts the pong that is due among the outgoing bytes. Of several pings only the newest is answered (RFC 6455
-    /// section 5.5.3), at most four a second.
+    /// section 5.5.3), at most three a second.
     pub fn answer(&mut self, now_ns: i64) {
         if now_ns < self.next_pong_ns {
             return;

@@ -48,7 +48,7 @@ fn a_tls_handshake_that_stalls_ends_at_the_deadline() {
     let began = Instant::now();
     let error = Stream::connect(&endpoint, &waker(), now_ns() + 200 * MS).expect_err("nobody answers");
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(began.elapsed() < Duration::from_millis(500));
+    assert!(began.elapsed() < Duration::from_millis(2_000));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_response_head_that_drips_cannot_stretch_the_deadline() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert!((200..600).contains(&began.elapsed().as_millis()));
+    assert!((200..2_000).contains(&began.elapsed().as_millis()));
     opening.close();
     server.join().expect("no panic");
 }
@@ -148,7 +148,7 @@ fn what_came_behind_the_head_is_kept_for_the_run() {
     let (listener, port) = listener();
     let server =
         thread::spawn(move || listener.accept().expect("a client").0.write_all(b"head\r\nframe").expect("written"));
-    let endpoint = Endpoint { host: "localhost", port, tls: false, ca_file: None };
+    let endpoint = Endpoint { host: "127.0.0.1", port, tls: false, ca_file: None };
     let mut opening = Opening::connect(&endpoint, waker(), 2_000 * MS, UPGRADE_MAX).expect("connects");
     assert_eq!(opening.recv(2).expect("bytes"), b"he");
     let mut head = Vec::new();

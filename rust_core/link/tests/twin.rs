@@ -139,6 +139,15 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_make_the_session_panic_or_give_more_than_they_hold(
+        bytes in proptest::collection::vec(prop_oneof![Just(0x81_u8), Just(0x00), Just(0x7E), any::<u8>()], 0..600),
+        size in 1_usize..50,
+    ) {
+        let reads: Vec<&[u8]> = bytes.chunks(size).collect();
+        prop_assert!(ours(&reads).messages.concat().len() <= bytes.len());
+    }
+
+    #[test]
     fn a_broken_stream_is_refused_by_us_whenever_tungstenite_refuses_it(
         mut bytes in stream(), at in any::<prop::sample::Index>(), bit in 0_u8..8,
     ) {

@@ -139,15 +139,27 @@ fn new_day(state: &State, now: Now, events: &mut Vec<Event>) {
 }
 
 fn submit(desk: &Desk, request: &OrderRequest, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
+    match verdict(desk, request, now, view) {
+        Ok(accepted) => {
+            events.push(Event::Accepted(accepted));
+            Outcome::Accepted { order: accepted.order }
+        }
+        Err(refused) => {
+            events.push(Event::Refused(refused.clone()));
+            Outcome::Refused(refused)
+        }
+    }
+}
+
+/// The event that submitting `request` now would give.
+pub fn verdict(desk: &Desk, request: &OrderRequest, now: Now, view: &View) -> Result<Accepted, Box<Refused>> {
     let mut breaches = Breaches::default();
     let notional = judge(desk, request, now, view, &mut breaches);
     if !breaches.is_empty() {
-        return refuse(desk, request, view, &breaches, events);
+        return Err(refused(desk, request, view, &breaches));
     }
-    let order = desk.state.orders.newest + 1;
     let (bid, ask) = (view.top.bid.price, view.top.ask.price);
-    events.push(Event::Accepted(Accepted { order, request: *request, notional, bid, ask }));
-    Outcome::Accepted { order }
+    Ok(Accepted { order: desk.state.orders.newest + 1, request: *request, notional, bid, ask })
 }
 
 /// Runs every check in the fixed order: shape, permit, rate, notional, position. Returns the notional.
@@ -220,12 +232,10 @@ fn position(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
     }
 }
 
-fn refuse(desk: &Desk, request: &OrderRequest, view: &View, breaches: &Breaches, events: &mut Vec<Event>) -> Outcome {
+fn refused(desk: &Desk, request: &OrderRequest, view: &View, breaches: &Breaches) -> Box<Refused> {
     let largest = breaches.only_about_size().then(|| largest(desk, request, view));
     let state = &desk.state;
-    let refused = Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets());
-    events.push(Event::Refused(Box::new(refused.clone())));
-    Outcome::Refused(Box::new(refused))
+    Box::new(Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets()))
 }
 
 /// The largest quantity that passes the notional and the position limit, cut to a whole lot.

@@ -200,7 +200,10 @@ impl Desk {
 
     /// The verdict on an order, changing nothing.
     pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
-        decide(self, &Command::Submit(*request), self.seen.max(now), view, &mut Vec::new())
+        match decide::verdict(self, request, self.seen.max(now), view) {
+            Ok(accepted) => Outcome::Accepted { order: accepted.order },
+            Err(refused) => Outcome::Refused(refused),
+        }
     }
 
     /// Quantity of `side` that the position limit still allows, reservations counted.

@@ -1,6 +1,6 @@
 //! A strict JSON cursor over bytes that are known to be UTF-8. It copies nothing and builds no tree.
 
-use super::{MAX_LEVELS, WireError, field_e8, padded_e8};
+use super::{MAX_LEVELS, WireError, field_e8, id_in, padded_e8};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -147,10 +147,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over `word` in ASCII lower case if that stands here.
-    #[inline]
+    #[inline(always)]
     pub fn eat_lower_case(&mut self, word: &[u8]) -> bool {
         let here = self.bytes.get(self.at..).and_then(|rest| rest.get(..word.len()));
-        let there = here.is_some_and(|here| here.iter().zip(word).all(|(a, b)| *a == b.to_ascii_lowercase()));
+        // Letters differ from their capitals in one bit; no early exit, so that the loop becomes a few wide steps.
+        let lower = |byte: u8| byte | (u8::from(byte.is_ascii_uppercase()) << 5);
+        let there = here.is_some_and(|here| here.iter().zip(word).fold(0, |odd, (a, b)| odd | (a ^ lower(*b))) == 0);
         self.at += if there { word.len() } else { 0 };
         there
     }
@@ -164,23 +166,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over the digits of a JSON integer of at most 19 digits, if one stands here.
-    #[inline]
+    #[inline(always)]
     pub fn eat_id(&mut self) -> Option<u64> {
-        let digits = self.bytes.get(self.at..)?;
-        let mut value = 0_u64;
-        let mut length = 0;
-        for &byte in digits.iter().take(20) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-            length += 1;
-        }
-        if length == 0 || length > 19 || (length > 1 && digits[0] == b'0') {
-            return None;
-        }
-        self.at += length;
+        let (value, rest) = id_in(self.bytes.get(self.at..)?)?;
+        self.at = self.bytes.len() - rest.len();
         Some(value)
     }
 

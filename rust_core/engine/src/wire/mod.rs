@@ -190,56 +190,55 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
+/// Reads the digits of a JSON integer of at most 19 digits; returns it with what stands behind.
+#[inline(always)]
+fn id_in(text: &[u8]) -> Option<(u64, &[u8])> {
+    let head = text.first_chunk().map(|head| u64::from_le_bytes(*head) ^ every(b'0'));
+    // Ids of today have 11 digits: eight at once, then the rest one by one.
+    let at_once = head.filter(|digits| above_nine(*digits) & every(0x80) == 0).map(eight_digits);
+    let (mut value, mut length) = at_once.map_or((0, 0), |value| (value as u64, 8));
+    while let Some(digit) = text.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        length += 1;
+    }
+    let odd = length == 0 || length > 19 || (length > 1 && text[0] == b'0');
+    (!odd).then(|| (value, &text[length..]))
+}
+
 /// The same byte in every place of a word.
 const fn every(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Bytes that decide a padded decimal: 7 digits, a dot, 8 digits, a quote.
-const WINDOW: usize = 17;
-
 /// Reads the padded decimals that venues send (`61837.64000000"`): 1 to 7 digits, a dot, 8 digits, then a quote.
 /// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
-#[inline(always)]
-fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
-    match text.first_chunk::<WINDOW>() {
-        Some(window) => padded_in(window),
-        None => padded_at_end(text),
-    }
-}
-
-/// The last number of a frame: filled up with what is no number.
-fn padded_at_end(text: &[u8]) -> Option<(i64, usize)> {
-    let mut window = [0; WINDOW];
-    window[..text.len()].copy_from_slice(text);
-    padded_in(&window)
-}
-
+///
 /// Where the dot stands decides by a branch, not by arithmetic: the processor guesses it (prices have five digits for
 /// years, sizes one or two) and goes on to the next number while this one is still being computed.
 #[inline(always)]
-fn padded_in(window: &[u8; WINDOW]) -> Option<(i64, usize)> {
-    match window {
-        [_, _, _, _, _, b'.', ..] => padded_with::<5>(window),
-        [_, b'.', ..] => padded_with::<1>(window),
-        [_, _, b'.', ..] => padded_with::<2>(window),
-        [_, _, _, _, _, _, b'.', ..] => padded_with::<6>(window),
-        [_, _, _, b'.', ..] => padded_with::<3>(window),
-        [_, _, _, _, b'.', ..] => padded_with::<4>(window),
-        [_, _, _, _, _, _, _, b'.', ..] => padded_with::<7>(window),
+fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
+    match text {
+        [_, _, _, _, _, b'.', ..] => padded_with::<5>(text),
+        [_, b'.', ..] => padded_with::<1>(text),
+        [_, _, b'.', ..] => padded_with::<2>(text),
+        [_, _, _, _, _, _, b'.', ..] => padded_with::<6>(text),
+        [_, _, _, b'.', ..] => padded_with::<3>(text),
+        [_, _, _, _, b'.', ..] => padded_with::<4>(text),
+        [_, _, _, _, _, _, _, b'.', ..] => padded_with::<7>(text),
         _ => None,
     }
 }
 
 /// A padded decimal with its dot at `DOT`.
 #[inline(always)]
-fn padded_with<const DOT: usize>(window: &[u8; WINDOW]) -> Option<(i64, usize)> {
-    let head = u64::from_le_bytes(*window.first_chunk()?);
-    let decimals = u64::from_le_bytes(*window[DOT + 1..].first_chunk()?) ^ every(b'0');
+fn padded_with<const DOT: usize>(text: &[u8]) -> Option<(i64, usize)> {
+    let text = text.get(..DOT + 10)?;
+    let head = u64::from_le_bytes(*text.first_chunk()?);
+    let decimals = u64::from_le_bytes(*text[DOT + 1..].first_chunk()?) ^ every(b'0');
     // Shifted so that the digits end the word; the places before them become zeros.
     let whole = (head ^ every(b'0')) << (64 - 8 * DOT);
     let odd = (above_nine(whole) | above_nine(decimals)) & every(0x80) != 0;
-    if odd || window[DOT + 9] != b'"' {
+    if odd || text[DOT + 9] != b'"' {
         return None;
     }
     // At most 7 digits: far below i64::MAX × 10⁻⁸.
