@@ -70,7 +70,7 @@ class App:
     ) -> None:
         """Build everything for the journal in `folder`; `outlets` take committed events, `show_top` each second's line.
 
-        Raises JournalError if the journal cannot be used, ValueError if it belongs to something else, OSError if the
+        Raises JournalError if the journal cannot be used or belongs to something else, OSError or VenueError if the
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
@@ -93,7 +93,7 @@ class App:
         self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
         instrument = self.feed.fetch_instrument()
         self.desk = Desk(self.book, rules(settings, instrument))
-        recover(self.desk, self.journal)
+        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
         seed = secrets.randbits(63) if settings.seed is None else settings.seed
         resting = self.desk.start(seed)
         simulator = Simulator(
