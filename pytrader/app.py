@@ -41,12 +41,12 @@ EXECUTIONS = frozenset({"simulated"})
 
 
 class Worker(threading.Thread):
-    """A named thread whose death, however it comes, is logged; the clock notices it and halts trading."""
+    """A named thread whose death, however it comes, is logged and halts `desk`."""
 
-    def __init__(self, name: str, body: Callable[[], None], log: logging.Logger) -> None:
+    def __init__(self, name: str, body: Callable[[], None], desk: Desk, log: logging.Logger) -> None:
         """Run `body` under `name`."""
         super().__init__(name=name)
-        self._body, self._log = body, log
+        self._body, self._desk, self._log = body, desk, log
 
     def run(self) -> None:
         """Run the body; a panic of the Rust core is a BaseException and is caught too."""
@@ -54,6 +54,7 @@ class Worker(threading.Thread):
             self._body()
         except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
             self._log.exception("Thread %s died", self.name)
+            self._desk.halt("THREAD", f"the thread {self.name} has died")
 
 
 class App:
@@ -69,18 +70,18 @@ class App:
     ) -> None:
         """Build everything for the journal in `folder`; `outlets` take committed events, `show_top` each second's line.
 
-        Raises JournalError if the journal cannot be used, ValueError if it belongs to something else, OSError if the
+        Raises JournalError if the journal cannot be used or belongs to something else, OSError or VenueError if the
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
         journal_files.make_folder(folder)
-        self.log = _open_log(folder, settings.log_level)
-        self.journal = journals.Journal.open(folder)
+        self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
+            self.log = _open_log(folder, settings.log_level)
             self._build(outlets, show_top)
         except BaseException:
             self.journal.close()
-            _close_log(self.log)
+            _close_log(logging.getLogger(f"pytrader.{folder}"))
             raise
 
     def _build(self, outlets: Sequence[Outlet], show_top: Callable[[str], None]) -> None:
@@ -92,7 +93,7 @@ class App:
         self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
         instrument = self.feed.fetch_instrument()
         self.desk = Desk(self.book, rules(settings, instrument))
-        recover(self.desk, self.journal)
+        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
         seed = secrets.randbits(63) if settings.seed is None else settings.seed
         resting = self.desk.start(seed)
         simulator = Simulator(
@@ -126,7 +127,7 @@ class App:
             (f"feed-{venue}", feed.run, feed.stop),
             ("clock", self.clock.run, self.clock.stop),
         ]
-        return [(Worker(name, body, self.log), stop) for name, body, stop in parts]
+        return [(Worker(name, body, self.desk, self.log), stop) for name, body, stop in parts]
 
     def start(self) -> None:
         """Start every thread."""

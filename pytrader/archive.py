@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytrader._core import Book, Desk
-from pytrader.journal import JournalView
+from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market
 from pytrader.opening import recover, rules
 from pytrader.status import Snapshot, snapshot
@@ -34,6 +34,8 @@ def snapshot_of(folder: Path, settings: Settings) -> Snapshot:
         view.close()
     page = desk.status()
     known = orjson.loads(page)
+    if known["profile"] is None:
+        raise JournalError(f"journal {folder}: it holds nothing yet; `demo` and `run` begin one")
     return snapshot(
         page,
         book.top(),

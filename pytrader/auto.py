@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytrader._core import format_e8, format_fixed
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 E8 = 10**8
 STEP_E8 = 1_000
 LARGEST_E8 = 18 * E8 // 10
-PARTIAL_TRIES = 6
+PARTIAL_S, LOOK_S, TRY_S = 8.0, 0.01, 0.2
+FLIP_TRIES = 5
 QUIET_S = 1.05
 
 
@@ -53,7 +55,7 @@ class Script:
         """Ask for more than the best price holds, at that price only, until the market fills a part of it."""
         self._say("More than the best price holds: a partial fill, the rest cancelled")
         for top in self._tops():
-            quantity = min(top.ask_size_e8 + 3 * E8 // 10, LARGEST_E8) // STEP_E8 * STEP_E8
+            quantity = min(2 * top.ask_size_e8 + E8 // 2, LARGEST_E8) // STEP_E8 * STEP_E8
             price = format_fixed(top.ask_e8, self._trader.market.decimals)
             before = self._trader.position_e8()
             self._type(f"buy {format_e8(quantity)} @ {price} ioc")
@@ -61,18 +63,21 @@ class Script:
                 return
 
     def _tops(self) -> Iterator[Top]:
-        for _ in range(PARTIAL_TRIES):
-            self._trader.pause(0.25)
-            if (top := self._trader.top()).ask_size_e8 < 15 * E8 // 10:
+        """Look for a best ask that one order can empty; the market may move before the order arrives, so try again."""
+        deadline = monotonic() + PARTIAL_S
+        while monotonic() < deadline:
+            self._trader.pause(LOOK_S)
+            top = self._trader.top()
+            if top.synced and 0 < top.ask_size_e8 < 16 * E8 // 10:
                 yield top
+                self._trader.pause(TRY_S)
 
     def _flip(self) -> None:
         self._say("Selling more than is held turns the position over")
-        held = self._trader.position_e8()
-        more = min(held + 4 * E8 // 10, LARGEST_E8)
-        self._type(f"sell {format_e8(more)}")
-        if self._trader.position_e8() > 0:
-            self._type(f"sell {format_e8(self._trader.position_e8() + 4 * E8 // 10)}")
+        for _ in range(FLIP_TRIES):
+            if (held := self._trader.position_e8()) <= 0:
+                return
+            self._type(f"sell {format_e8(min(held + 4 * E8 // 10, LARGEST_E8))}")
 
     def _refusals(self) -> None:
         self._say("Orders that the limits refuse")

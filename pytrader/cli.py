@@ -58,10 +58,11 @@ def _code(error: Exception) -> int | None:
     from pytrader.fetch import FetchError
     from pytrader.journal import JournalError, JournalLocked
     from pytrader.sandbox.process import OfflineMarketError
+    from pytrader.venues import VenueError
 
     if isinstance(error, table.SettingsError | JournalLocked):
         return USAGE
-    if isinstance(error, FetchError):
+    if isinstance(error, FetchError | VenueError):
         return NO_DATA
     return ERROR if isinstance(error, JournalError | ExportError | OfflineMarketError | OSError) else None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytrader.journal import JournalError, check_opened
+
 if TYPE_CHECKING:
     from pytrader._core import Desk
     from pytrader.journal import Journal, JournalView
@@ -40,12 +42,20 @@ def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
     }
 
 
-def recover(desk: Desk, journal: Journal | JournalView) -> None:
-    """Fold a journal into a desk that has not started. Raises JournalError or ValueError at the first wrong event."""
+def recover(desk: Desk, journal: Journal | JournalView, owner: tuple[str, str, str] | None = None) -> None:
+    """Fold a journal into a desk that has not started; `owner` is the execution, venue and symbol it must be of.
+
+    Raises JournalError at the first event that is not what was written, or that this version cannot read.
+    """
     batch = []
-    for row in journal.load():
-        batch.append(row)
-        if len(batch) == RECOVER_BATCH:
-            desk.recover(batch)
-            batch.clear()
-    desk.recover(batch)
+    try:
+        for row in journal.load():
+            if owner is not None and row[0] == 1:
+                check_opened(row[3], *owner)
+            batch.append(row)
+            if len(batch) == RECOVER_BATCH:
+                desk.recover(batch)
+                batch.clear()
+        desk.recover(batch)
+    except ValueError as error:
+        raise JournalError(f"this journal cannot be taken up: {error}") from error

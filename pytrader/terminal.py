@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from pytrader.answers import Answers, refusal_details
 from pytrader.app import App
@@ -58,8 +62,8 @@ def run_session(settings: Settings, folder: Path, options: Options) -> int:
 
 
 def _scripted(settings: Settings, folder: Path) -> int:
-    with App(settings, folder, show_top=lambda text: print(text, flush=True)) as app:
-        print(welcome(app.trader, settings))
+    with App(settings, folder, show_top=lambda text: _offer(text, sys.stdout)) as app:
+        print(welcome(app.trader, settings), flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=False, show_top=lambda _: None)
         Script(app.trader, pipe, sys.stdout).run(folder)
         pipe.end()
@@ -71,10 +75,14 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
 
     def show(text: str) -> None:
         if top_on.on:
-            print(text, file=sys.stderr, flush=True)
+            _offer(text, sys.stderr)
 
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="backslashreplace")  # a byte that is no text makes a wrong line, not an end
     top_on.on = True
     with App(settings, folder, show_top=show) as app:
+        if (halted := halt_line(app.trader)) is not None:
+            print(halted, file=sys.stderr, flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=options.as_json, show_top=top_on.set)
         code = pipe.run(sys.stdin)
         if not options.keep_open:
@@ -168,8 +176,17 @@ def welcome(trader: Trader, settings: Settings) -> str:
         f"pytrader: {settings.symbol} on {where}, {settings.execution} fills. Type `help` for the commands.",
         f"The best bid and ask of each second go to {trader.folder / 'pytrader.log'}; `top on` shows them here too.",
     ]
-    page: dict[str, Any] = trader.status()
-    if page["halted"] is not None:
-        halt = page["halted"]
-        lines.append(f"Trading is halted ({halt['cause']}: {halt['detail']}); type `resume` to go on.")
-    return "\n".join(lines)
+    return "\n".join(filter(None, [*lines, halt_line(trader)]))
+
+
+def halt_line(trader: Trader) -> str | None:
+    """Return the cause of a halt that an earlier run left, and the way out; None without one."""
+    halt = trader.status()["halted"]
+    return halt and f"Trading is halted ({halt['cause']}: {halt['detail']}); type `resume` to go on."
+
+
+def _offer(text: str, out: TextIO) -> None:
+    """Write a line if that cannot block: the engine's threads never wait for a screen, nor die with it."""
+    with suppress(OSError, ValueError):
+        if select.select([], [out], [], 0)[1]:
+            os.write(out.fileno(), f"{text}\n".encode())

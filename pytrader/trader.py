@@ -77,6 +77,8 @@ class Trader:
     def submit(self, order: Order) -> Ticket:
         """Have an order decided at once; what follows is told after it is durable."""
         verdict = self.desk.submit(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+        if verdict.order_id is not None:
+            self.outcomes.expect(verdict.order_id)
         return Ticket(order, verdict, self.outcomes)
 
     def check(self, order: Order) -> Verdict:
