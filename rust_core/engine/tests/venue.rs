@@ -32,7 +32,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let price = 9_950..10_050_i64;
-    let order = (any::<bool>(), 1..200_i64, proptest::option::of(price.clone()), any::<bool>(), proptest::bool::weighted(0.2));
+    let order =
+        (any::<bool>(), 1..200_i64, proptest::option::of(price.clone()), any::<bool>(), proptest::bool::weighted(0.2));
     prop_oneof![
         5 => order.prop_map(|(buy, lots, limit, gtc, reduce)| Step::Order { buy, lots, limit, gtc, reduce }),
         1 => (1..40_u64).prop_map(Step::Cancel),
@@ -51,10 +52,15 @@ impl Floor {
         let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
         let published = Arc::new(Published::new(watch.clone()));
         let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
-        let limits = Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second: 50, daily_loss: usdt(50) };
+        let limits =
+            Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second: 50, daily_loss: usdt(50) };
         let (tick, step) = (Price(CENT), Qty(E8 / 1_000));
-        let instrument = Instrument { tick, step, min_quantity: step, max_quantity: Qty(90 * E8), min_notional: Money(1) };
-        let desk = Arc::new(SharedDesk::new(Desk::new(limits, instrument, Rate(slippage), Health::default()), published.clone()));
+        let instrument =
+            Instrument { tick, step, min_quantity: step, max_quantity: Qty(90 * E8), min_notional: Money(1) };
+        let desk = Arc::new(SharedDesk::new(
+            Desk::new(limits, instrument, Rate(slippage), Health::default()),
+            published.clone(),
+        ));
         let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
         let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
         let started = Started { build: "test".into(), seed: 1, limits, instrument };
@@ -78,7 +84,8 @@ impl Floor {
                 let side = if buy { Side::Buy } else { Side::Sell };
                 let tif = if gtc && limit.is_some() { Tif::Gtc } else { Tif::Ioc };
                 let quantity = Qty(lots * E8 / 100);
-                let request = OrderRequest { side, quantity, limit: limit.map(|cents| Price(cents * CENT)), tif, reduce };
+                let request =
+                    OrderRequest { side, quantity, limit: limit.map(|cents| Price(cents * CENT)), tif, reduce };
                 self.desk.submit(&request, now);
             }
             Step::Cancel(order) => drop(self.desk.command(&Command::Cancel { order, reason: Reason::User }, now)),

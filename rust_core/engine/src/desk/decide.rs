@@ -1,56 +1,15 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
-use crate::desk::event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Refused, Rested, Slippage, Started, Trade,
-};
+use crate::desk::event::{Accepted, End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
 use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
+use crate::desk::receipt::{Report, filled};
 use crate::desk::{BookTrust, Desk, State, permit};
 use crate::risk::{self, Breaches, Reason};
-use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side, div_half_even};
+use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side};
 use crate::view::View;
 
 /// How often an open position is marked in the journal.
 const MARK_EVERY_NS: i64 = 60 * SECOND_NS;
-
-/// What an executor says of an order of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// It rests at its limit.
-    Resting {
-        /// The order.
-        order: u64,
-    },
-    /// It was filled, in part or whole.
-    Filled(Execution),
-    /// It ended without being complete.
-    Ended {
-        /// The order.
-        order: u64,
-        /// How.
-        state: End,
-        /// Why.
-        reason: Reason,
-    },
-}
-
-/// A fill as the executor reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    /// The order.
-    pub order: u64,
-    /// Prices taken, slippage included.
-    pub trades: Vec<Trade>,
-    /// What the same quantity cost at the levels' own prices.
-    pub level_cost: Money,
-    /// Best bid at arrival.
-    pub bid: Price,
-    /// Best ask at arrival.
-    pub ask: Price,
-    /// The order rested and was taken.
-    pub maker: bool,
-    /// Travel time, ns.
-    pub delay_ns: i64,
-}
 
 /// What the desk can be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,68 +309,6 @@ fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
         Report::Ended { state, reason, .. } => ended(open, *state, *reason),
         Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
     });
-}
-
-fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
-    let quantity = Qty(execution.trades.iter().map(|trade| trade.quantity.0).sum());
-    let cost = Money(execution.trades.iter().map(|trade| trade.price.times(trade.quantity).0).sum());
-    let fee = Money(execution.trades.iter().map(|trade| trade.fee.0).sum());
-    Filled {
-        order: open.order,
-        side: open.request.side,
-        quantity: open.request.quantity,
-        filled: quantity,
-        done: quantity == open.remaining(),
-        trades: execution.trades.clone(),
-        cost,
-        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
-        maker: execution.maker,
-        decision_mid: mid(open.bid, open.ask),
-        arrival_mid: mid(execution.bid, execution.ask),
-        delay_ns: execution.delay_ns,
-        elapsed_ns: elapsed_ns(state, open, now),
-        slippage: slippage(open, execution, quantity, cost),
-        drift: drift(state, open, cost),
-        realised: realised(state, open.request.side, execution),
-        fee,
-    }
-}
-
-/// Since the decision. The monotonic clock of an earlier run is not this one's, so its orders go by UTC.
-fn elapsed_ns(state: &State, open: &OpenOrder, now: Now) -> i64 {
-    let this_run = open.intent > state.run_began;
-    let elapsed = if this_run { now.mono_ns - open.accepted.mono_ns } else { now.utc_ns - open.accepted.utc_ns };
-    elapsed.max(0)
-}
-
-fn mid(bid: Price, ask: Price) -> Price {
-    Price(i64::try_from(div_half_even(i128::from(bid.0) + i128::from(ask.0), 2)).unwrap_or(i64::MAX))
-}
-
-/// Splits the cost beyond the decision's mid. The parts are differences of one chain, so they add up exactly.
-fn slippage(open: &OpenOrder, execution: &Execution, quantity: Qty, cost: Money) -> Slippage {
-    let sign = i128::from(open.request.side.sign());
-    let best = if open.request.side == Side::Buy { execution.ask } else { execution.bid };
-    let at = |price: Price| price.times(quantity).0;
-    let (decided, arrived) = (at(mid(open.bid, open.ask)), at(mid(execution.bid, execution.ask)));
-    let part = |worse: i128, better: i128| Money((worse - better) * sign);
-    Slippage {
-        total: part(cost.0, decided),
-        spread: part(at(best), arrived),
-        depth: part(execution.level_cost.0, at(best)),
-        delay: part(arrived, decided),
-        model: part(cost.0, execution.level_cost.0),
-    }
-}
-
-/// A limit that held at the decision and that the market has moved the order over.
-fn drift(state: &State, open: &OpenOrder, cost: Money) -> Option<Reason> {
-    (open.cost.0 + cost.0 > state.limits.order_notional.0).then_some(Reason::NotionalExceedsMax)
-}
-
-fn realised(state: &State, side: Side, execution: &Execution) -> Money {
-    let mut ledger = state.ledger;
-    Money(execution.trades.iter().map(|trade| ledger.apply(side, trade.price, trade.quantity, trade.fee).0).sum())
 }
 
 /// Values the position at its closing side: trips the loss latch, and journals the price once a minute and after a

@@ -6,10 +6,11 @@ mod event;
 mod evolve;
 mod orders;
 mod permit;
+mod receipt;
 mod shared;
 mod status;
 
-pub use decide::{Command, Execution, Outcome, Report, decide};
+pub use decide::{Command, Outcome, decide};
 pub use event::{
     Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
     Started, Tif, Trade,
@@ -17,6 +18,7 @@ pub use event::{
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
 pub use permit::{BookTrust, Health, trust};
+pub use receipt::{Execution, Report};
 pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
 

@@ -169,8 +169,7 @@ fn one_trade_never_fills_more_than_its_own_size() {
 fn the_top_and_a_trade_of_one_step_together_fill_no_more_than_is_open() {
     let mut simulator = Simulator::new(rules());
     arrive(&mut simulator, 1, &order(Side::Buy, "1", Some("100.5"), Tif::Gtc), &market(1, &BIDS, &ASKS, 0));
-    let through =
-        Print { price: Price(e8("100.4")), quantity: Qty(E8), buyer_is_maker: true, recv_ns: SECOND_NS };
+    let through = Print { price: Price(e8("100.4")), quantity: Qty(E8), buyer_is_maker: true, recv_ns: SECOND_NS };
     let crossed = market(2, &BIDS, &[("100.5", "5")], SECOND_NS);
     let reports = due_at(&mut simulator, SECOND_NS, &crossed, &[through]);
     assert_eq!(fills(&reports), pairs(&[("100.5", "1")]));
