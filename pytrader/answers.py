@@ -13,6 +13,7 @@ from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
+from pytrader.outcomes import is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,13 +66,21 @@ class Answers:
 
     def _cancel(self, cancel: grammar.Cancel) -> Iterator[Answer]:
         if cancel.order_id is None:
-            self._trader.cancel_all()
-            yield Answer("Cancel of every open order asked for.", {"cancel": "all"})
-        elif self._trader.cancel(cancel.order_id):
-            yield Answer(f"Cancel of order {cancel.order_id} asked for.", {"cancel": cancel.order_id})
+            text = "Cancel of every open order asked for."
+            yield self._durably(self._trader.cancel_all(), text, {"cancel": "all"})
+        elif (seq := self._trader.cancel(cancel.order_id)) is not None:
+            text = f"Cancel of order {cancel.order_id} asked for."
+            yield self._durably(seq, text, {"cancel": cancel.order_id})
         else:
             text = f"Order {cancel.order_id} is not open."
             yield Answer(text, {"cancel": cancel.order_id, "error": text}, ERROR)
+
+    def _durably(self, seq: int, text: str, data: dict[str, Any]) -> Answer:
+        """Answer once the journal has what was done."""
+        if self._trader.is_durable(seq):
+            return Answer(text, data)
+        late = f"{text} The journal does not have it yet."
+        return Answer(late, {**data, "error": late}, ERROR)
 
     def _listing(self, listing: grammar.Listing) -> Iterator[Answer]:
         count = listing.count or SHOWN
@@ -122,8 +131,8 @@ class Answers:
             yield Answer(f"{csv.path}: {rows} {csv.what} written.", {"csv": csv.path, "rows": rows})
 
     def _halt(self, halt: grammar.Halt) -> Iterator[Answer]:
-        self._trader.halt(halt.reason)
-        yield Answer("Trading is halted; `resume` lets it go on.", {"halted": True})
+        seq = self._trader.halt(halt.reason)
+        yield self._durably(seq, "Trading is halted; `resume` lets it go on.", {"halted": True})
 
     def _resume(self, _: grammar.Resume) -> Iterator[Answer]:
         text = self._trader.resume()
@@ -158,7 +167,7 @@ def outcome(ticket: Ticket, market: Market) -> Answer:
     """Wait until an order is refused, has ended or rests, and say so."""
     events = ticket.wait()
     texts = [text for event in events if (text := line_of(event.kind, event.facts, market)) is not None]
-    if not events or (ticket.accepted and not ticket.wait(0)):
+    if ticket.accepted and not is_settled(events):
         texts.append("The outcome is not known yet; `orders` shows it when it is.")
     if not ticket.accepted:
         texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
@@ -191,7 +200,9 @@ def _outcome_code(ticket: Ticket, events: list[Event]) -> int:
     codes = set(ticket.verdict.codes) | {str(event.facts.get("reason")) for event in events if event.kind == "ended"}
     if codes & _DATA_CODES:
         return NO_DATA
-    return OK if ticket.accepted else REFUSED
+    if not ticket.accepted:
+        return REFUSED
+    return OK if is_settled(events) else ERROR
 
 
 def refusal_details(facts: dict[str, Any]) -> list[str]:

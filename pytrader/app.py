@@ -8,10 +8,10 @@ import secrets
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pytrader import journal as journals
-from pytrader import journal_files
 from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
@@ -41,20 +41,31 @@ EXECUTIONS = frozenset({"simulated"})
 
 
 class Worker(threading.Thread):
-    """A named thread whose death, however it comes, is logged and halts `desk`."""
+    """A named thread; if its body ends before it was asked to, however that comes, trading halts."""
 
-    def __init__(self, name: str, body: Callable[[], None], desk: Desk, log: logging.Logger) -> None:
-        """Run `body` under `name`."""
+    def __init__(self, name: str, part: Part, desk: Desk, log: logging.Logger) -> None:
+        """Run `part` under `name`."""
         super().__init__(name=name)
-        self._body, self._desk, self._log = body, desk, log
+        self._part, self._desk, self._log = part, desk, log
+        self._asked = False
 
     def run(self) -> None:
         """Run the body; a panic of the Rust core is a BaseException and is caught too."""
         try:
-            self._body()
+            self._part.run()
         except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
-            self._log.exception("Thread %s died", self.name)
+            self._log.exception("Thread %s failed", self.name)
+        if not self._asked:
+            self._log.critical("Thread %s died; trading is halted", self.name)
             self._desk.halt("THREAD", f"the thread {self.name} has died")
+
+    def end(self) -> bool:
+        """Ask the body to end and wait up to 3 s; tell whether it did."""
+        self._asked = True
+        self._part.stop()
+        if self.is_alive():
+            self.join(JOIN_S)
+        return not self.is_alive()
 
 
 class App:
@@ -74,7 +85,6 @@ class App:
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
-        journal_files.make_folder(folder)
         self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
             self.log = _open_log(folder, settings.log_level)
@@ -86,7 +96,6 @@ class App:
 
     def _build(self, outlets: Sequence[Outlet], show_top: Callable[[str], None]) -> None:
         settings, log = self.settings, self.log
-        settings.demand("venue", VENUES)
         settings.demand("execution", EXECUTIONS)
         venue = venue_of(settings)
         self.book = Book(settings.venue, settings.symbol)
@@ -115,38 +124,26 @@ class App:
         self.clock = Clock(
             self.desk, self.book, decimals=market.decimals, halt_file=self.folder / "HALT", show=show_top, log=log
         )
-        self._workers = self._threads()
-
-    def _threads(self) -> list[tuple[Worker, Callable[[], None]]]:
-        """Every thread with what stops it, in the order of their start."""
-        feed, venue = self.feed, self.settings.venue
-        parts: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
-            ("journal", self.dispatch.run, self.dispatch.stop),
-            ("execution", self.executor.run, self.executor.stop),
-            (f"snapshot-{venue}", feed.run_snapshots, feed.stop),
-            (f"feed-{venue}", feed.run, feed.stop),
-            ("clock", self.clock.run, self.clock.stop),
-        ]
-        return [(Worker(name, body, self.desk, self.log), stop) for name, body, stop in parts]
+        parts: dict[str, Part] = {
+            "journal": self.dispatch,
+            "execution": self.executor,
+            f"snapshot-{venue.name}": Snapshots(self.feed),
+            f"feed-{venue.name}": self.feed,
+            "clock": self.clock,
+        }
+        self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
 
     def start(self) -> None:
         """Start every thread."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        workers = [worker for worker, _ in self._workers]
-        self.clock.watch([worker for worker in workers if worker.name != "clock"])
-        for worker in workers:
+        for worker in self._workers:
             worker.start()
 
     def stop(self) -> list[str]:
         """Stop every thread, last started first, and close the journal; return the names of those that did not end."""
-        late = []
-        for worker, stop in reversed(self._workers):
-            stop()
-            if worker.is_alive():
-                worker.join(JOIN_S)
-            if worker.is_alive():
-                late.append(worker.name)
-                self.log.error("Thread %s did not stop within %.0f s", worker.name, JOIN_S)
+        late = [worker.name for worker in reversed(self._workers) if not _undisturbed(worker.end)]
+        for name in late:
+            self.log.error("Thread %s did not stop within %.0f s", name, JOIN_S)
         if not late:
             self.journal.close()
         _close_log(self.log)
@@ -162,6 +159,31 @@ class App:
     ) -> None:
         """Stop."""
         self.stop()
+
+
+class Part(Protocol):
+    """What a thread runs."""
+
+    def run(self) -> None:
+        """Work until `stop`."""
+
+    def stop(self) -> None:
+        """Make `run` return; from any thread."""
+
+
+class Snapshots:
+    """The feed's second body."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Fetch `feed`'s snapshots."""
+        self.run, self.stop = feed.run_snapshots, feed.stop
+
+
+def _undisturbed(end: Callable[[], bool]) -> bool:
+    """End a part also while somebody presses Ctrl-C again: half a stop would leave threads and the lock behind."""
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):
+            return end()
 
 
 class LogOutlet:
@@ -180,8 +202,21 @@ class LogOutlet:
 
 def venue_of(settings: Settings) -> Venue:
     """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
+    settings.demand("venue", VENUES)
     bases = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
     return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log that a full disk may cut short: what stands on the screen must not be torn by complaints about it."""
+
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Lose the line."""
+
+    def close(self) -> None:
+        """Close, also when the rest cannot be written."""
+        with suppress(OSError):
+            super().close()
 
 
 def _open_log(folder: Path, level: str) -> logging.Logger:
@@ -191,7 +226,7 @@ def _open_log(folder: Path, level: str) -> logging.Logger:
     log = logging.getLogger(f"pytrader.{folder}")
     log.setLevel(level.upper())
     log.propagate = False
-    file = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    file = LogFile(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     words = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     words.converter = time.gmtime
     file.setFormatter(words)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytrader.settings import Settings
 
 OK, ERROR, USAGE, NO_DATA = 0, 1, 2, 5
+NO_NETWORK = "; check the network, or trade on the offline market: pytrader demo"
 EXAMPLES = """examples:
   pytrader demo                            trade on the offline market
   pytrader run                             live Binance market data, simulated fills
@@ -44,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _code(error)
         if code is None:
             raise
-        print(f"pytrader: {error}", file=sys.stderr)
+        print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
         return code
 
 
@@ -54,6 +55,7 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 def _code(error: Exception) -> int | None:
     """Return the exit code of an error that the user can act on; None for a mistake of ours."""
+    from pytrader._core import EngineFault
     from pytrader.export import ExportError
     from pytrader.fetch import FetchError
     from pytrader.journal import JournalError, JournalLocked
@@ -64,7 +66,7 @@ def _code(error: Exception) -> int | None:
         return USAGE
     if isinstance(error, FetchError | VenueError):
         return NO_DATA
-    return ERROR if isinstance(error, JournalError | ExportError | OfflineMarketError | OSError) else None
+    return ERROR if isinstance(error, JournalError | ExportError | OfflineMarketError | EngineFault | OSError) else None
 
 
 def _parser() -> argparse.ArgumentParser:

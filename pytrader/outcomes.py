@@ -71,9 +71,13 @@ class Outcomes:
         with self._changed:
             return list(self._orders.get(order_id, ()))
 
+    def wait_durable(self, seq: int, timeout_s: float) -> bool:
+        """Wait until event `seq` is durable; false if it still is not after `timeout_s`."""
+        return self._wait(lambda: self._seq >= seq, timeout_s)
+
     def refusal(self, seq: int, timeout_s: float) -> Event | None:
         """Wait until event `seq` is durable and return it if it is a refusal."""
-        self._wait(lambda: self._seq >= seq, timeout_s)
+        self.wait_durable(seq, timeout_s)
         with self._changed:
             return self._refusals.get(seq)
 

@@ -89,7 +89,7 @@ class PaperDesk:
 
     def cancel(self, order_id: int) -> bool:
         """Ask for the end of an open order; false if it is not open."""
-        asked = self.desk.cancel(order_id, *self.now)
+        asked = self.desk.cancel(order_id, *self.now) is not None
         self._settle()
         return asked
 

@@ -133,8 +133,15 @@ def _url(scheme: str) -> Kind:
     return Kind(read, f"{scheme}s://host[:port][/path], or {scheme}:// to this machine, without a user name")
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user that does not exist
+        raise ValueError from None
+
+
 def _existing_file(text: str) -> Path:
-    path = Path(text).expanduser()
+    path = _path(text)
     if not path.is_file():
         raise ValueError
     return path
@@ -143,7 +150,7 @@ def _existing_file(text: str) -> Path:
 _WORD = _pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
 _SYMBOL = _pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
 _FILE = Kind(_existing_file, "a file that exists")
-_FOLDER = _optional(Kind(lambda text: Path(text).expanduser(), "a folder"))
+_FOLDER = _optional(Kind(_path, "a folder"))
 _BPS = _decimal("0", "1000")
 _DELAY = _whole(0, 60_000)
 _SEED = _whole(0, _I64_MAX)

@@ -84,10 +84,11 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
         if (halted := halt_line(app.trader)) is not None:
             print(halted, file=sys.stderr, flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=options.as_json, show_top=top_on.set)
-        code = pipe.run(sys.stdin)
-        if not options.keep_open:
-            pipe.end()
-        return code
+        try:
+            return pipe.run(sys.stdin)
+        finally:  # also when a signal ends the script
+            if not options.keep_open:
+                pipe.end()
 
 
 def _prompted(settings: Settings, folder: Path, *, keep_open: bool) -> int:

@@ -79,7 +79,7 @@ class Session:
         execute: Callable[[Command], None],
         snapshot: Callable[[], Snapshot | None],
         printer: Printer,
-        halt: Callable[[str], None],
+        halt: Callable[[str], object],
         check: Callable[[Order], str | None] | None = None,
         history: Path | None = None,
         input: Input | None = None,  # noqa: A002 - prompt_toolkit's own word
