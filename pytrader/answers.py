@@ -13,6 +13,7 @@ from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
+from pytrader.outcomes import is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def outcome(ticket: Ticket, market: Market) -> Answer:
     """Wait until an order is refused, has ended or rests, and say so."""
     events = ticket.wait()
     texts = [text for event in events if (text := line_of(event.kind, event.facts, market)) is not None]
-    if not events or (ticket.accepted and not ticket.wait(0)):
+    if not events or (ticket.accepted and not is_settled(events)):
         texts.append("The outcome is not known yet; `orders` shows it when it is.")
     if not ticket.accepted:
         texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
