@@ -17,7 +17,7 @@ mod _core {
     #[pymodule_export]
     use crate::book::{Book, Top};
     #[pymodule_export]
-    use crate::desk::{Desk, Verdict};
+    use crate::desk::{Desk, EngineFault, Verdict};
     #[pymodule_export]
     use crate::link::{Ended, Link, Waker};
     #[pymodule_export]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::desk::State;
 use crate::risk::{Breaches, Reason};
-use crate::units::{Now, Qty, SECOND_NS, Side};
+use crate::units::{Money, Now, Qty, SECOND_NS, Side};
 use crate::view::{Sync, TopOfBook};
 
 /// What the desk knows of the parts around it. Not journaled: each run finds out anew.
@@ -89,13 +89,16 @@ pub fn check(state: &State, health: &Health, now: Now, top: &TopOfBook, reducing
             _ => breaches.flag(reason),
         }
     }
-    loss(state, now, top, reducing, breaches);
+    if !reducing {
+        loss(state, trust, top, breaches);
+    }
 }
 
-fn loss(state: &State, _now: Now, top: &TopOfBook, reducing: bool, breaches: &mut Breaches) {
-    let loss = state.day_loss(state.closing_price(top));
+/// The latch, and the loss of this moment where the book can be trusted to tell it.
+fn loss(state: &State, trust: BookTrust, top: &TopOfBook, breaches: &mut Breaches) {
     let limit = state.limits.daily_loss;
-    if (state.loss_latched || loss.0 >= limit.0) && !reducing {
-        breaches.add(Reason::DailyLoss, loss.0.max(state.latched_loss.0), limit.0, 0);
+    let now = if trust == BookTrust::Live { state.day_loss(state.closing_price(top)) } else { Money(i128::MIN) };
+    if state.loss_latched || now >= limit {
+        breaches.add(Reason::DailyLoss, now.max(state.latched_loss).0, limit.0, 0);
     }
 }
