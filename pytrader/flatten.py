@@ -69,7 +69,8 @@ def _refusal(trader: Trader, order: Order) -> dict[str, Any] | None:
 
 def _wait(trader: Trader, refused: dict[str, Any]) -> Generator[str, None, str | None]:
     sentence = str(refused["sentence"])
-    if not {breach["code"] for breach in refused["breaches"]} <= PASSING:
+    codes = {breach["code"] for breach in refused["breaches"]} - {"NOTIONAL_EXCEEDS_MAX"}  # smaller slices help there
+    if not codes or not codes <= PASSING:
         return sentence
     wait_ms = max(breach.get("retry_after_ms", 0) for breach in refused["breaches"])
     if not wait_ms:

@@ -2,14 +2,18 @@
 
 import json
 import logging
+import re
+import subprocess
+import sys
 import threading
 from time import monotonic, sleep
 
 import pytest
-from sessions import PROFILE, TOP_LINE, events, folded, rows_of
+from sessions import PROFILE, TOP_LINE, environment, events, folded, rows_of
 
 from pytrader import app as composition
 from pytrader import dispatch
+from pytrader.answers import outcome
 from pytrader.app import App, Worker
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
@@ -19,6 +23,7 @@ from pytrader.journal import Journal, JournalError, JournalLocked
 from pytrader.outcomes import is_over
 from pytrader.sandbox.process import OfflineMarket
 from pytrader.settings import SettingsError, load
+from pytrader.trader import Ticket
 
 LONGEST_S = 10
 
@@ -96,11 +101,11 @@ def test_thread_that_does_not_stop_is_named_and_keeps_its_journal(engine, monkey
     try:
         assert app.stop() == ["clock"]
         assert app.journal._lock >= 0
-        alive = [worker.name for worker, _ in app._workers if worker.is_alive()]
+        alive = [worker.name for worker in app._workers if worker.is_alive()]
         assert alive == ["clock"]
     finally:
         gate.set()
-        for worker, _ in app._workers:
+        for worker in app._workers:
             worker.join(LONGEST_S)
         app.journal.close()
 
@@ -281,6 +286,22 @@ def test_panic_counts_as_death(engine):
 # ---- a journal that fails
 
 
+def test_order_whose_outcome_does_not_come_is_answered_so(engine, monkeypatch):
+    """The words do not stop at "accepted"."""
+    monkeypatch.setattr(SimulatedExecutor, "submit", lambda *_: None)
+    with engine() as app:
+        assert app.trader.wait_synced()
+        ticket = app.trader.buy("0.01")
+        assert [event.kind for event in ticket.wait(0.2)] == ["accepted"]
+        monkeypatch.setattr(Ticket, "wait", lambda ticket: ticket.outcomes.of(ticket.order_id))
+        said = outcome(ticket, app.trader.market)
+    assert said.text.splitlines() == [
+        "Order accepted: BUY 0.01 BTC @ market (order 1)",
+        "The outcome is not known yet; `orders` shows it when it is.",
+    ]
+    assert (said.data["state"], said.code) == ("pending", 1)
+
+
 def test_journal_that_fails_for_a_while_halts_and_loses_nothing(engine, monkeypatch, tmp_path):
     """Orders are refused meanwhile; afterwards everything is written once, and only `resume` opens trading."""
     monkeypatch.setattr(dispatch, "RETRY_S", 0.01)
@@ -314,6 +335,41 @@ def test_journal_that_fails_for_a_while_halts_and_loses_nothing(engine, monkeypa
     rows = rows_of(tmp_path / PROFILE)
     assert folded(rows).state() == app.desk.state()
     assert folded(rows).position_e8() == 2 * 10**6
+
+
+# Orders until the file-size limit stands for a full disk; then says what one more order is answered.
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from pytrader.app import App
+from pytrader.settings import load
+
+stream, rest, folder = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
+with App(load({"stream_url": stream, "rest_url": rest, "delay_max_ms": "10"}, {}, None), Path(folder)) as app:
+    app.trader.wait_synced()
+    while app.trader.status()["permit"]["journal"]:
+        ticket = app.trader.buy("0.001")
+        if ticket.accepted and ticket.wait(0.5)[-1:] and ticket.wait(0)[-1].kind == "filled":
+            print("filled", flush=True)
+    print(app.trader.buy("0.001").verdict.reason)
+"""
+
+
+def test_full_disk_is_named_and_what_was_told_is_kept(market, tmp_path):
+    """Trading stops with the cause; every fill that was told is in the journal, which the next engine takes up."""
+    folder = tmp_path / PROFILE
+    command = [sys.executable, "-c", FULL_DISK, market.ws_url, market.rest_url, str(folder)]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    *told, reason = ended.stdout.splitlines()
+    assert re.match(r"Order rejected: .*journal.* file-size limit", reason, re.IGNORECASE), reason
+    filled = [event for event in events(tmp_path) if event.kind == "filled"]
+    assert set(told) == {"filled"}
+    assert len(filled) >= len(told) > 2
+    assert folded(rows_of(folder)).position_e8() == len(filled) * 10**5
 
 
 def test_folder_and_log_are_for_the_owner_only(engine, tmp_path):

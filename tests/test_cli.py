@@ -1,13 +1,16 @@
 """The command line: what it takes, what it refuses, and how it ends."""
 
 import csv
+import fcntl
 import io
 import os
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import tomllib
 from contextlib import suppress
 from decimal import Decimal
@@ -259,6 +262,114 @@ def test_reader_of_the_answers_may_leave(market, tmp_path):
         assert child.wait(20) == 1
         assert "Traceback" not in child.stderr.read()
     assert '"position":"0.01"' in run(["status", "--json", "--data-dir", tmp_path], tmp_path).out
+
+
+# ---- at a terminal
+
+
+PRICE_IN_TOOLBAR = r"\d{5}\.\d\d"  # the book is live
+
+
+class Terminal:
+    """A terminal of 100 columns with the program in it."""
+
+    def __init__(self, words, cwd):
+        """Start the program; `said` holds everything that it wrote, without the codes that move the cursor."""
+        self.said, self._keys = "", None
+        self._keys, screen = os.openpty()
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.modes = termios.tcgetattr(screen)
+        env = environment({"TERM": "xterm"})
+        command = [sys.executable, "-m", "pytrader", *map(str, words)]
+        self.child = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=screen, stdout=screen, stderr=screen, start_new_session=True
+        )
+        self._screen = screen
+
+    def type(self, text):
+        """Type a line and Enter."""
+        self.said = ""
+        os.write(self._keys, text.encode() + b"\r")
+
+    def wait_for(self, pattern):
+        """Wait until the program has written something; return what it was."""
+        deadline = monotonic() + 20
+        while (found := re.search(pattern, self.said)) is None:
+            assert select.select([self._keys], [], [], deadline - monotonic())[0], self.said
+            self._read()
+        return found
+
+    def _read(self):
+        """Take what was written; a question for the cursor is answered: at the top, with room for a toolbar."""
+        raw = os.read(self._keys, 65_536)
+        if b"\x1b[6n" in raw:
+            os.write(self._keys, b"\x1b[1;1R")
+        self.said += re.sub(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>])", "", raw.decode(errors="replace"))
+
+    def end(self):
+        """Return the exit code, and whether the terminal is as it was; leaving with an open position is confirmed."""
+        deadline = monotonic() + 20
+        while self.child.poll() is None:
+            assert monotonic() < deadline, self.said
+            if select.select([self._keys], [], [], 0.05)[0]:
+                self._read()
+            if "Leave? [y/N]" in self.said:
+                self.type("y")
+        return self.child.returncode, termios.tcgetattr(self._screen) == self.modes
+
+    def close(self):
+        """Kill what is left."""
+        self.child.kill()
+        self.child.wait()
+        os.close(self._keys)
+        os.close(self._screen)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Give a function that runs a demo in a terminal on this test's data folder."""
+    opened = []
+
+    def run_demo():
+        opened.append(Terminal(["demo", "--data-dir", tmp_path], tmp_path))
+        return opened[-1]
+
+    yield run_demo
+    for one in opened:
+        one.close()
+
+
+def test_prompt_shows_outcomes_above_it_and_a_halt_at_the_next_start(terminal, tmp_path):
+    """Orders are told as they happen; leaving restores the terminal; a halt is shown first, with the way out."""
+    first = terminal()
+    first.wait_for(r"Type `help` for the commands\.")
+    first.wait_for(PRICE_IN_TOOLBAR)
+    first.type("buy 0.01")
+    first.wait_for(r"Order filled: BUY 0\.01 BTC @ \d+\.\d\d \| Execution time: \d+ms")
+    first.type("halt lunch")
+    first.wait_for("Trading is halted")
+    first.type("resume")
+    first.wait_for(r"Trading goes on\.")
+    first.type("sell 0.01")
+    first.wait_for("Order filled: SELL")
+    first.type("halt lunch")
+    first.wait_for(r"Trading is halted; `resume` lets it go on\.")
+    first.type("quit")
+    assert first.end() == (0, True)
+    second = terminal()
+    second.wait_for(r"Trading is halted \(OPERATOR: lunch\); type `resume` to go on\.")
+    assert (tmp_path / "demo" / PROFILE / "history").stat().st_mode & 0o077 == 0
+
+
+def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
+    """SIGTERM at the prompt: exit code 143, the terminal as it was, no process left."""
+    one = terminal()
+    one.wait_for(r"Type `help` for the commands\.")
+    one.wait_for(PRICE_IN_TOOLBAR)
+    pid = offline_pid(one.child)
+    one.child.terminate()
+    assert one.end() == (143, True), one.said
+    assert not lives(pid)
 
 
 # ---- the scripted session

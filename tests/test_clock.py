@@ -75,13 +75,3 @@ def test_halt_file_that_is_there_at_the_start_halts_before_the_first_mark(made):
     desk = Ticks(1)
     made.clock(desk).run()
     assert len(desk.halts) == 1
-
-
-def test_dead_thread_halts_once_and_is_named(made):
-    desk = Ticks(5)
-    alive = SimpleNamespace(name="journal", is_alive=lambda: True)
-    dead = SimpleNamespace(name="feed-binance", is_alive=lambda: False)
-    one = made.clock(desk)
-    one.watch([alive, dead])
-    one.run()
-    assert desk.halts == [("THREAD", "the thread feed-binance has died")]

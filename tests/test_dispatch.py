@@ -6,10 +6,11 @@ import pytest
 from paper_market import desk_on, live_book
 from sessions import rows_of
 
-from pytrader import dispatch
+from pytrader import Desk, dispatch
 from pytrader.dispatch import Dispatch
 from pytrader.events import read
 from pytrader.journal import Journal, JournalError
+from pytrader.paper import RULES
 
 LOG = logging.getLogger("pytrader.test")
 LOG.propagate = False
@@ -25,6 +26,13 @@ class Recorder:
 
     def next_events(self, most, timeout_ms):
         return self.desk.next_events(most, timeout_ms)
+
+    def faulted(self):
+        return self.desk.faulted()
+
+    @property
+    def last_seq(self):
+        return self.journal.last_seq
 
     def committed(self, seq):
         self.calls.append(("committed", seq))
@@ -92,6 +100,7 @@ def test_commit_comes_before_the_executor_and_the_people(desk, journal):
         ("told", 3),
         ("submit", 1),
         ("told", 4),
+        ("healthy", False),
     ]
 
 
@@ -188,3 +197,53 @@ class LogLines(logging.Handler):
     def emit(self, record):
         """Keep a line."""
         self.lines.append(record.getMessage())
+
+
+def test_desk_refuses_orders_once_nobody_writes_them_down(desk, journal):
+    """However the thread ends, the journal counts as down."""
+    carrier = dispatched(Recorder(desk, journal))
+    carrier.stop()
+    carrier.run()
+    assert desk.submit("buy", 10**7).codes == ["JOURNAL_UNHEALTHY"]
+
+
+def test_outlet_that_fails_keeps_nobody_from_the_next(desk, journal, caplog):
+    """The journal goes on; the log names the outlet."""
+    assert desk.submit("buy", 10**7).accepted
+    recorder = Recorder(desk, journal)
+    recorder.when_told = lambda event: 1 // (event.seq - 2)
+    log = logging.getLogger("pytrader.test.outlets")
+    carrier = Dispatch(recorder, recorder, recorder, [recorder, recorder], log)
+    carrier.stop()
+    carrier.run()
+    assert [call for call in recorder.calls if call[0] == "told"] == [("told", seq) for seq in (1, 1, 2, 2, 3, 3, 4, 4)]
+    assert "Recorder failed at event 2" in caplog.text
+
+
+class Broken:
+    """A desk whose engine has failed."""
+
+    def next_events(self, _most, _timeout_ms):
+        return []
+
+    def faulted(self):
+        return True
+
+    def set_journal(self, *, healthy):
+        pass
+
+
+def test_failed_engine_is_written_down_so_that_the_next_run_starts_halted(desk, journal):
+    """The desk can write no event any more; the journal thread does, once."""
+    assert desk.submit("buy", 10**7).accepted
+    healthy = dispatched(Recorder(desk, journal))
+    healthy.stop()
+    healthy.run()
+    carrier = Dispatch(Broken(), journal, Recorder(desk, journal), [], LOG)
+    carrier.stop()
+    carrier.run()
+    rows = list(journal.load())
+    assert read(rows[-1]).facts["cause"] == "ENGINE_FAULT"
+    again = Desk(live_book(), RULES)
+    again.recover(rows)
+    assert b"ENGINE_FAULT" in again.state()

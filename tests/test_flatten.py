@@ -18,7 +18,7 @@ PRICE = 85_000  # the notional limit lets 0.588 BTC pass at once
 class PaperTrader:
     """A trader on virtual time: waiting lets the time of a paper desk pass; frames keep its book fresh meanwhile."""
 
-    parse_quantity = staticmethod(parse_e8)
+    step_e8 = 1_000
 
     def __init__(self, paper, *, feed=True):
         """Trade on `paper`; without `feed` the market falls silent."""
@@ -36,7 +36,11 @@ class PaperTrader:
 
     def submit(self, order):
         verdict = self.paper.submit(order)
-        return SimpleNamespace(verdict=verdict, wait=lambda timeout_s: self.settle(verdict.order_id, timeout_s))
+        return SimpleNamespace(
+            verdict=verdict,
+            accepted=verdict.accepted,
+            wait_over=lambda timeout_s: self.settle(verdict.order_id, timeout_s),
+        )
 
     def settle(self, order_id, timeout_s):
         for _ in range(round(timeout_s * 100)):

@@ -42,7 +42,7 @@ def test_every_option_of_the_limits_is_a_setting():
 
 def test_every_reason_code_is_explained():
     """docs/codes.md has a row for each code that the engine can give."""
-    source = (ROOT / "rust_core/engine/src/risk.rs").read_text(encoding="utf-8")
+    source = (ROOT / "rust_core/engine/src/breach.rs").read_text(encoding="utf-8")
     body = re.search(r"pub enum Reason \{(.*?)\}", source, re.DOTALL)
     assert body is not None
     names = re.findall(r"^\s+(\w+),$", body[1], re.MULTILINE)
