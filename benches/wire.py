@@ -30,7 +30,7 @@ from pytrader.venues.binance import Binance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS, ROUND_S = 5, 2.0
+ROUNDS, ROUND_S = 9, 1.2
 PEER_ROUNDS = 3
 SETTLE_S = 0.3
 SYNC_S = 5.0
@@ -89,8 +89,8 @@ def _round(port: int, figure: Figure, apply: Figure, seen: list[int], burning: b
 def _watch(book: Book) -> Seen:
     """Look at the top again and again, and keep each update id's travel time once.
 
-    Frames that came together with the seen one count as well: they waited for it, and left one period apart. Where the
-    reader itself was kept waiting for a period or more, nothing is known of the frames between, and none is counted.
+    Frames that came with the seen one between two looks count as late as they can have been: they left a period apart,
+    so they had to wait. Where the looks themselves are far apart, nothing is known of the frames between: none counts.
     """
     travel_ns: list[float] = []
     first = last = book.top().update_id
@@ -101,7 +101,7 @@ def _watch(book: Book) -> Seen:
         top = book.top(FAR_NS)
         if top.update_id != last:
             late_ns = FAR_NS - top.age_ns - top.bid_size_e8
-            together = top.update_id - last if now_ns - looked_ns < PERIOD_NS else 1
+            together = top.update_id - last if now_ns - looked_ns < PERIOD_NS / 2 else 1
             travel_ns.extend(late_ns + PERIOD_NS * before for before in range(together))
             last = top.update_id
         looked_ns = now_ns
