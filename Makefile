@@ -58,8 +58,7 @@ lint-tools:
 
 .PHONY: bench
 bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name contains it
-	cargo bench --locked --quiet --bench '*' $(if $(BENCH),-- '$(BENCH)')
-	$(BIN)/python benches/bench.py $(BENCH)
+	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
 soak: $(CORE) ## a long session under load that watches memory, threads and files
