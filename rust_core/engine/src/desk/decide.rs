@@ -3,7 +3,7 @@
 use crate::desk::event::{Accepted, End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
 use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
 use crate::desk::receipt::{Report, filled};
-use crate::desk::{BookTrust, Desk, State, permit};
+use crate::desk::{Desk, State, permit};
 use crate::risk::{self, Breaches, Reason};
 use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side};
 use crate::view::View;
@@ -315,16 +315,17 @@ fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
 /// fill. A book that cannot be traded on values nothing.
 fn mark(desk: &Desk, now: Now, view: &View, events: &mut Vec<Event>) {
     let state = &desk.state;
-    let trusted = permit::trust(&view.top, now, desk.health.stale_after_ns) == BookTrust::Live;
-    let Some(price) = state.closing_price(&view.top).filter(|_| trusted) else { return };
-    let loss = state.day_loss(Some(price));
+    let trust = permit::trust(&view.top, now, desk.health.stale_after_ns);
+    let Some(loss) = permit::loss_now(state, trust, &view.top) else { return };
     if !state.loss_latched && loss.0 >= state.limits.daily_loss.0 {
         let day = state.day.unwrap_or_else(|| now.utc_day());
         events.push(Event::LossLatched { day, loss });
         cancel_where(state, Reason::DailyLoss, &closing_orders(state), events);
     }
-    if state.ledger.position.0 != 0 && now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
-        events.push(Event::Marked { price });
+    if let Some(price) = state.closing_price(&view.top).filter(|_| state.ledger.position.0 != 0) {
+        if now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
+            events.push(Event::Marked { price });
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl State {
 }
 
 /// The state with what surrounds it: health, extra slippage, the newest time seen, the newest durable event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Desk {
     /// Journaled state.
     pub state: State,
@@ -211,7 +211,13 @@ impl Desk {
 
     /// The verdict on an order, changing nothing.
     pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
-        match decide::verdict(self, request, self.seen.max(now), view) {
+        let now = self.seen.max(now);
+        if self.state.day.is_some_and(|day| day < now.utc_day()) {
+            let mut tomorrow = self.clone();
+            tomorrow.run(&Command::NewDay, now, view, |_| {});
+            return tomorrow.check(request, now, view);
+        }
+        match decide::verdict(self, request, now, view) {
             Ok(accepted) => Outcome::Accepted { order: accepted.order },
             Err(refused) => Outcome::Refused(refused),
         }

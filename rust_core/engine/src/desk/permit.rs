@@ -94,11 +94,18 @@ pub fn check(state: &State, health: &Health, now: Now, top: &TopOfBook, reducing
     }
 }
 
-/// The latch, and the loss of this moment where the book can be trusted to tell it.
+/// The day's loss at this moment; `None` where a position is open and the book cannot be trusted to value it.
+pub fn loss_now(state: &State, trust: BookTrust, top: &TopOfBook) -> Option<Money> {
+    let known = state.ledger.position.0 == 0 || trust == BookTrust::Live;
+    known.then(|| state.day_loss(state.closing_price(top)))
+}
+
+/// The latch, and the loss of this moment.
 fn loss(state: &State, trust: BookTrust, top: &TopOfBook, breaches: &mut Breaches) {
     let limit = state.limits.daily_loss;
-    let now = if trust == BookTrust::Live { state.day_loss(state.closing_price(top)) } else { Money(i128::MIN) };
-    if state.loss_latched || now >= limit {
-        breaches.add(Reason::DailyLoss, now.max(state.latched_loss).0, limit.0, 0);
+    let now = loss_now(state, trust, top);
+    if state.loss_latched || now.is_some_and(|loss| loss >= limit) {
+        let worst = now.map_or(state.latched_loss, |loss| loss.max(state.latched_loss));
+        breaches.add(Reason::DailyLoss, worst.0, limit.0, 0);
     }
 }

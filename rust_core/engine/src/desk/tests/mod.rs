@@ -268,6 +268,27 @@ fn a_book_that_cannot_be_trusted_trips_no_latch() {
 }
 
 #[test]
+fn a_loss_that_is_realised_needs_no_book_to_latch() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.trade(Side::Sell, "4", "7000", 1);
+    room.view.top.sync = Sync::Desynced;
+    room.run(Command::Mark, 2);
+    assert!(room.desk.state.loss_latched);
+}
+
+#[test]
+fn a_check_over_midnight_says_what_submit_will_say() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.trade(Side::Sell, "4", "7000", 1);
+    room.run(Command::Mark, 2);
+    room.view = market("10000", "10001", "100", DAY_NS);
+    assert!(accepted(&room.desk.check(&order(Side::Buy, "1"), at(DAY_NS), &room.view)));
+    assert!(accepted(&room.submit(Side::Buy, "1", DAY_NS)));
+}
+
+#[test]
 fn a_fill_is_the_newest_mark_until_the_clock_marks() {
     let mut room = Room::new();
     room.trade(Side::Buy, "4", "10000", DAY_NS - 5);
