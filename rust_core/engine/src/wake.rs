@@ -14,10 +14,11 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Raises the flag and wakes whoever waits.
+    /// Raises the flag and wakes whoever waits. A flag that is up already has woken them.
     pub fn raise(&self) {
-        *self.flag() = true;
-        self.changed.notify_all();
+        if !std::mem::replace(&mut *self.flag(), true) {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until the flag is raised or `timeout` has passed. Clears the flag; true = it was raised.
