@@ -22,10 +22,13 @@ class Recorder:
     def __init__(self, desk, journal, failures=0):
         """Let the first `failures` appends fail."""
         self.calls, self.desk, self.journal, self.failures = [], desk, journal, failures
-        self.when_told = lambda _: None
+        self.when_told, self.idle = lambda _: None, 0
 
     def next_events(self, most, timeout_ms):
-        return self.desk.next_events(most, timeout_ms)
+        rows = self.desk.next_events(most, timeout_ms)
+        self.idle += not rows
+        assert self.idle < 20, "what the test waits for does not come"
+        return rows
 
     def faulted(self):
         return self.desk.faulted()
