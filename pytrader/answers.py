@@ -132,7 +132,9 @@ class Answers:
 
     def _halt(self, halt: grammar.Halt) -> Iterator[Answer]:
         seq = self._trader.halt(halt.reason)
-        yield self._durably(seq, "Trading is halted; `resume` lets it go on.", {"halted": True})
+        answer = self._durably(seq, "Trading is halted; `resume` lets it go on.", {"halted": True})
+        if self._await_orders or answer.code:  # at the prompt the event's own line says it
+            yield answer
 
     def _resume(self, _: grammar.Resume) -> Iterator[Answer]:
         text = self._trader.resume()
@@ -209,7 +211,8 @@ def refusal_details(facts: dict[str, Any]) -> list[str]:
     """Return one line a breach with its code and numbers, and the largest size that passes."""
     rows = []
     for breach in facts["breaches"]:
-        numbers = [f"{name} {value}" for name, value in breach.items() if name != "code"]
+        known = any(value not in ("0", 0) for name, value in breach.items() if name != "code")
+        numbers = [f"{name} {value}" for name, value in breach.items() if known and name != "code"]
         rows.append("  ".join(["", breach["code"], *numbers]))
     if facts["largest"] is not None:
         rows.append(f"  largest size that passes: {facts['largest']}")
