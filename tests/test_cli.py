@@ -267,9 +267,6 @@ def test_reader_of_the_answers_may_leave(market, tmp_path):
 # ---- at a terminal
 
 
-PRICE_IN_TOOLBAR = r"\d{5}\.\d\d"  # the book is live
-
-
 class Terminal:
     """A terminal of 100 columns with the program in it."""
 
@@ -343,7 +340,8 @@ def test_prompt_shows_outcomes_above_it_and_a_halt_at_the_next_start(terminal, t
     """Orders are told as they happen; leaving restores the terminal; a halt is shown first, with the way out."""
     first = terminal()
     first.wait_for(r"Type `help` for the commands\.")
-    first.wait_for(PRICE_IN_TOOLBAR)
+    first.type("top on")
+    first.wait_for(TOP_LINE.pattern)  # the book is synchronised
     first.type("buy 0.01")
     first.wait_for(r"Order filled: BUY 0\.01 BTC @ \d+\.\d\d \| Execution time: \d+ms")
     first.type("halt lunch")
@@ -365,7 +363,8 @@ def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
     """SIGTERM at the prompt: exit code 143, the terminal as it was, no process left."""
     one = terminal()
     one.wait_for(r"Type `help` for the commands\.")
-    one.wait_for(PRICE_IN_TOOLBAR)
+    one.type("top on")
+    one.wait_for(TOP_LINE.pattern)
     pid = offline_pid(one.child)
     one.child.terminate()
     assert one.end() == (143, True), one.said
