@@ -155,7 +155,11 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let reads: Vec<&[u8]> = bytes.chunks(1_000).collect();
-        let (ours, theirs) = (ours(&reads), theirs(&reads));
+        let (mut ours, theirs) = (ours(&reads), theirs(&reads));
+        // 1014 is in IANA's registry of close codes, but not among those that tungstenite knows.
+        if (ours.closed, theirs.closed) == (Some(1014), Some(1002)) {
+            ours.closed = theirs.closed;
+        }
         // Text that is no UTF-8 is the decoder's business here, and heads are judged before their payload came.
         let not_text = ours.messages.iter().any(|message| std::str::from_utf8(message).is_err());
         prop_assert!(ours.refused || not_text || ours == theirs, "{:?} {:?}", ours, theirs);
