@@ -136,6 +136,7 @@ class App:
     def start(self) -> None:
         """Start every thread."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self.clock.obey_halt_file()  # before the first order can come
         for worker in self._workers:
             worker.start()
 

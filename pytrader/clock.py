@@ -44,7 +44,7 @@ class Clock:
         tick = 0
         while not self._stopped.wait(TICK_S):
             tick += 1
-            self._obey_halt_file()
+            self.obey_halt_file()
             if tick % MARK_EVERY == 0:
                 self._desk.mark()
             if tick % LINE_EVERY == 0:
@@ -59,7 +59,8 @@ class Clock:
         self._log.info(line)
         self._show(line)
 
-    def _obey_halt_file(self) -> None:
+    def obey_halt_file(self) -> None:
+        """Halt trading when the HALT file appears."""
         there = self._halt_file.exists()
         if there and not self._file_seen:
             self._desk.halt("OPERATOR", f"the file {self._halt_file} exists")

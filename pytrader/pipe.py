@@ -26,7 +26,7 @@ class Pipe:
         """Answer to `out`; `show_top` switches the line of each second."""
         self._trader, self._out, self._as_json = trader, out, as_json
         self._answers = Answers(trader, show_top, await_orders=True)
-        self._synced = False
+        self._waited = False
         self.code = OK
 
     def run(self, lines: Iterable[str]) -> int:
@@ -43,14 +43,14 @@ class Pipe:
                 break
             self.execute(command)
         if not self._trader.wait_quiet(END_WAIT_S):
-            self._tell(Answer("Orders are still in flight; the journal keeps them.", {"in_flight": True}, ERROR))
+            self._tell(Answer("Orders are still in flight; `orders` shows what became of them.", {"in_flight": True}, ERROR))
         return self.code
 
     def execute(self, command: Command) -> None:
         """Carry out one command; the first order waits for the first synchronised book."""
-        if isinstance(command, Order) and not self._synced:
-            self._synced = self._trader.wait_synced()
-            if not self._synced:
+        if isinstance(command, Order) and not self._waited:
+            self._waited = True
+            if not self._trader.wait_synced():
                 text = f"No synchronised book within {SYNC_WAIT_S:.0f} s: orders will be refused; the log says why."
                 self._tell(Answer(text, {"error": text}, NO_DATA))
         for answer in self._answers.to(command):
