@@ -43,7 +43,8 @@ class Pipe:
                 break
             self.execute(command)
         if not self._trader.wait_quiet(END_WAIT_S):
-            self._tell(Answer("Orders are still in flight; `orders` shows what became of them.", {"in_flight": True}, ERROR))
+            text = "Orders are still in flight; `orders` shows what became of them."
+            self._tell(Answer(text, {"in_flight": True}, ERROR))
         return self.code
 
     def execute(self, command: Command) -> None:
