@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from . import rules
+from . import disputes, rules
 from .exact import ZERO
 from .ledger import Ledger
 from .market import Market
@@ -86,7 +86,7 @@ class Desk:
     def mark(self, mono_ns: int, utc_ns: int) -> None:
         """Value the position; latch on a loss; journal one mark a minute while a position is open."""
         self.at(mono_ns, utc_ns)
-        if self.ledger.position and self.market.closing(self.ledger.position) is None:
+        if self.mark_price() is None:
             return
         if self.day.latched is None and self.lost_too_much():
             self.day.latched = self.loss()
@@ -98,9 +98,12 @@ class Desk:
             self.note("marked", price=self.mark_price())
 
     def increases(self, order: Order) -> bool:
-        """Return whether an order rests on the side that would make the position larger."""
-        growing = {"buy"} if self.ledger.position > 0 else {"sell"} if self.ledger.position < 0 else {"buy", "sell"}
-        return order.state == "resting" and order.request.side in growing
+        """Return whether an order could make the position larger, through zero or not."""
+        position, left = self.ledger.position, order.left if order.request.side == "buy" else -order.left
+        larger = abs(position + left) > abs(position)
+        if disputes.FLIP_AT_LATCH in disputes.OPEN:
+            larger = position * left >= 0
+        return larger
 
     # ---- decisions
 
@@ -264,4 +267,20 @@ class Desk:
             maker=maker,
             realised=self.ledger.realised - realised,
             fee=sum((fee for _, _, fee in trades), ZERO),
+            receipt=self.receipt(order, trades),
         )
+
+    def receipt(self, order: Order, trades: list[tuple[Decimal, Decimal, Decimal]]) -> dict[str, Decimal | int]:
+        """Return what a fill cost more than the middle when it was decided and when it arrived, and how long it took."""
+        side, half = (1 if order.request.side == "buy" else -1), Decimal("0.5")
+        decided, ((bid, _), (ask, _)) = (order.bid + order.ask) * half, self.market.top()
+        arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)
+        order.cost += sum((price * quantity for price, quantity, _ in trades), ZERO)
+        return {
+            "decision_mid": decided,
+            "arrival_mid": arrived,
+            "total": sum((side * (price - decided) * quantity for price, quantity, _ in trades), ZERO),
+            "delay": side * (arrived - decided) * whole,
+            "elapsed_ns": self.mono_ns - self.stamps[order.number - 1][0],
+            "drifted": order.cost > self.limits.order_notional,
+        }

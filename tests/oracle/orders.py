@@ -28,6 +28,7 @@ class Order:
     state: str = "accepted"
     filled: Decimal = ZERO
     canceling: str | None = None
+    cost: Decimal = ZERO
 
     @property
     def left(self) -> Decimal:

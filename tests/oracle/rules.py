@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from . import disputes
 from .exact import ZERO, rounded_down
 from .market import Market, taken_side, walked
 from .orders import Order, Request
@@ -112,4 +113,6 @@ def largest(request: Request, position: Decimal, orders: list[Order], market: Ma
         within = cost is not None and cost <= limits.order_notional
         low, high = (middle, high) if within and not position_breach(after, request.side, limits) else (low, middle)
     found = low * limits.step
+    if disputes.LARGEST_BELOW_MINIMUM in disputes.OPEN:
+        return found
     return found if found and fits(request, found, position, orders, market, limits) else ZERO

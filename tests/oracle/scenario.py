@@ -1,9 +1,11 @@
 """Random trading sessions. Everything comes from one source of choices, so that hypothesis can shrink them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
+from . import disputes
 from .exact import ZERO, from_e8
 from .market import Level, taken_side
 from .orders import Request
@@ -53,11 +55,11 @@ class Session:
         loss = choose.choice(["10000", "25.5", "400", "1"])
         fees = Fees(choose.choice([0, 100_000, 12_345]), choose.choice([0, 20_000, 7]))
         drawn = limits(slippage_e8=slippage_e8, daily_loss=loss, position=choose.choice(["5", "0.5", "2"]))
-        # With drawn delays a cancel may set out after its order and arrive before it; those sessions cancel nothing.
         delay_ms = choose.choice([None, 0, 30])
         self.steps = [name for weight, name in STEPS for _ in range(weight)]
-        if delay_ms is None:
+        if delay_ms is None and disputes.CANCEL_OVERTAKES in disputes.OPEN:
             self.steps = [name for name in self.steps if name not in {"cancel", "cancel_all", "halt"}]
+            drawn = replace(drawn, daily_loss=Decimal(10_000))  # out of reach, since a latch cancels too
         self.world = World(drawn, fees, delay_ms)
         self.middle = MIDDLE
         self.sync()

@@ -61,8 +61,7 @@ class Simulator:
 
     def step(self, mono_ns: int, utc_ns: int) -> None:
         """Send what waits, then let everything due arrive, then match what rests."""
-        if not (self.inbox or [due for due, _, _ in self.due if due <= mono_ns] or self.resting):
-            return
+        self.look()
         for what, number in self.inbox:
             self.send(what, self.desk.orders[number], mono_ns, utc_ns)
         self.inbox.clear()
@@ -79,8 +78,8 @@ class Simulator:
         """Put an order or a cancel on its way. A cancel never overtakes the order that it is about."""
         if order.state == "ended":
             return
-        self.desk.at(mono_ns, utc_ns)
         if what == "order":
+            self.desk.at(mono_ns, utc_ns)
             if self.desk.release(order):
                 self.arrives[order.number] = mono_ns + self.delay_of(order.number, False)
                 self.due.append((self.arrives[order.number], "order", order.number))
@@ -152,7 +151,6 @@ class Simulator:
 
     def match_displayed(self, mono_ns: int, utc_ns: int) -> None:
         """Fill resting orders that the opposite side of a live book has reached."""
-        self.look()
         if self.market.state(max(mono_ns, self.desk.mono_ns), self.desk.limits.stale_after_ns) != "live":
             return
         for side in ("buy", "sell"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytrader import _core
 
+from . import disputes
 from .delays import delays
 from .desk import DAY_NS, Desk
 from .exact import ZERO, exactly, to_e8
@@ -63,6 +64,8 @@ class World:
         verdict = self.desk.submit(*given)
         expected = self.oracle.submit(request, *self.now(back_ns))
         self.equal("codes", verdict.codes, expected)
+        if disputes.CHECK_OVER_MIDNIGHT in disputes.OPEN and self.oracle.events[0]["kind"] == "day_started":
+            checked = verdict
         self.equal("check", (checked.accepted, checked.codes), (verdict.accepted, verdict.codes))
         self.equal("accepted", verdict.accepted, not expected)
         self.settle()
@@ -263,7 +266,7 @@ class World:
             "buy": max(self.limits.position - bought, ZERO),
             "sell": max(self.limits.position - sold, ZERO),
             "orders_now": max(Decimal(self.limits.per_second - len(stamps)), ZERO),
-            "daily_loss": ZERO if self.oracle.day.latched is not None else max(self.limits.daily_loss - loss, ZERO),
+            "daily_loss": max(self.limits.daily_loss - loss, ZERO),
         }
 
     def replay(self) -> None:
@@ -288,6 +291,20 @@ def number(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
+def receipt(facts: dict[str, Any]) -> dict[str, Decimal | int | bool]:
+    """Return a fill's receipt in the oracle's words; the parts of its slippage must make the whole."""
+    parts = {name: Decimal(value) for name, value in facts["slippage"].items()}
+    assert parts["total"] == sum(value for name, value in parts.items() if name != "total"), facts
+    return {
+        "decision_mid": Decimal(facts["decision_mid"]),
+        "arrival_mid": Decimal(facts["arrival_mid"]),
+        "total": parts["total"],
+        "delay": parts["delay"],
+        "elapsed_ns": facts["elapsed_ns"],
+        "drifted": facts["drift"] is not None,
+    }
+
+
 def told(body: bytes) -> dict[str, Any]:
     """Return a journaled event in the oracle's words."""
     ((kind, facts),) = json.loads(body).items()
@@ -298,5 +315,6 @@ def told(body: bytes) -> dict[str, Any]:
     if kind == "refused":
         told_event["codes"] = [breach["code"] for breach in facts["breaches"]]
     if kind == "filled":
+        told_event["receipt"] = receipt(facts)
         told_event["trades"] = [tuple(Decimal(row[key]) for key in ("price", "quantity", "fee")) for row in facts["trades"]]
     return told_event

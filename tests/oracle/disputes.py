@@ -1,0 +1,12 @@
+"""Where the real desk was found to differ from the text of the rules.
+
+While a name stands in OPEN, random sessions step around that difference, and a test of its own in test_oracle.py fails
+as expected. Once the desk does what the rule says, that test passes unexpectedly: take the name and the mark away.
+"""
+
+CANCEL_OVERTAKES = "a cancel that arrives before its order is lost, and the order can never be canceled again"
+CHECK_OVER_MIDNIGHT = "check does not begin the new day, so it does not say what submit will say"
+LARGEST_BELOW_MINIMUM = "the largest size that passes is below the minimum notional, so it does not pass"
+FLIP_AT_LATCH = "a loss latch leaves a resting order through zero that makes the position larger"
+
+OPEN = {CANCEL_OVERTAKES, CHECK_OVER_MIDNIGHT, LARGEST_BELOW_MINIMUM, FLIP_AT_LATCH}
