@@ -238,6 +238,7 @@ class Desk:
         self.at(mono_ns, utc_ns)
         self.stamps = [(mono_ns - (self.utc_ns - stamp), stamp) for _, stamp in self.stamps]
         for order in self.open():
+            order.this_run = False
             if order.canceling or order.state != "resting":
                 self.end(order, order.canceling or "RESTART")
         return self.open()
@@ -276,11 +277,12 @@ class Desk:
         decided, ((bid, _), (ask, _)) = (order.bid + order.ask) * half, self.market.top()
         arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)
         order.cost += sum((price * quantity for price, quantity, _ in trades), ZERO)
-        return {
+        # Monotonic clocks of two runs have nothing in common: only an order of this run took so and so long.
+        age = {"elapsed_ns": self.mono_ns - self.stamps[order.number - 1][0]} if order.this_run else {}
+        return age | {
             "decision_mid": decided,
             "arrival_mid": arrived,
             "total": sum((side * (price - decided) * quantity for price, quantity, _ in trades), ZERO),
             "delay": side * (arrived - decided) * whole,
-            "elapsed_ns": self.mono_ns - self.stamps[order.number - 1][0],
             "drifted": order.cost > self.limits.order_notional,
         }

@@ -4,9 +4,10 @@ While a name stands in OPEN, random sessions step around that difference, and a 
 as expected. Once the desk does what the rule says, that test passes unexpectedly: take the name and the mark away.
 """
 
-CANCEL_OVERTAKES = "a cancel that arrives before its order is lost, and the order can never be canceled again"
+LATE_CANCEL = "of a cancel and, after it, its order, both handled by one late step, the cancel is lost for ever"
 CHECK_OVER_MIDNIGHT = "check does not begin the new day, so it does not say what submit will say"
 LARGEST_BELOW_MINIMUM = "the largest size that passes is below the minimum notional, so it does not pass"
 FLIP_AT_LATCH = "a loss latch leaves a resting order through zero that makes the position larger"
+NEGATIVE_ELAPSED = "a fill of an order of an earlier run reports an execution time below zero"
 
-OPEN = {CANCEL_OVERTAKES, CHECK_OVER_MIDNIGHT, LARGEST_BELOW_MINIMUM, FLIP_AT_LATCH}
+OPEN = {LATE_CANCEL, CHECK_OVER_MIDNIGHT, LARGEST_BELOW_MINIMUM, FLIP_AT_LATCH, NEGATIVE_ELAPSED}

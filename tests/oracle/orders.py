@@ -29,6 +29,7 @@ class Order:
     filled: Decimal = ZERO
     canceling: str | None = None
     cost: Decimal = ZERO
+    this_run: bool = True
 
     @property
     def left(self) -> Decimal:

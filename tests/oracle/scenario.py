@@ -1,7 +1,6 @@
 """Random trading sessions. Everything comes from one source of choices, so that hypothesis can shrink them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
@@ -39,6 +38,7 @@ STEPS = (
     (1, "crossed"),
     (1, "readiness"),
     (2, "leap"),
+    (2, "stall"),
     (1, "restart"),
     (3, "flip"),
     (1, "odd"),
@@ -57,9 +57,6 @@ class Session:
         drawn = limits(slippage_e8=slippage_e8, daily_loss=loss, position=choose.choice(["5", "0.5", "2"]))
         delay_ms = choose.choice([None, 0, 30])
         self.steps = [name for weight, name in STEPS for _ in range(weight)]
-        if delay_ms is None and disputes.CANCEL_OVERTAKES in disputes.OPEN:
-            self.steps = [name for name in self.steps if name not in {"cancel", "cancel_all", "halt"}]
-            drawn = replace(drawn, daily_loss=Decimal(10_000))  # out of reach, since a latch cancels too
         self.world = World(drawn, fees, delay_ms)
         self.middle = MIDDLE
         self.sync()
@@ -237,6 +234,12 @@ class Session:
         edges = [end - now + off for end in ends for off in (-1, 0, 1) if end - now + off >= 0]
         small = [self.choose.randint(0, 10**8), self.choose.randint(0, 10**8), 3 * 10**8, 1_100 * 10**6]
         self.world.go(self.choose.choice([*small, *(edges if self.choose.random() < 0.4 else [])]))
+
+    def stall(self) -> None:
+        """Let time pass with the venue asleep, so that what became due arrives late, all at once."""
+        chasing = [order for order in self.world.oracle.open() if order.state == "sent" and order.canceling]
+        if not (chasing and disputes.LATE_CANCEL in disputes.OPEN):
+            self.world.stall(self.choose.randint(0, 3 * 10**8))
 
     def leap(self) -> None:
         """Let the wall clock jump, by a minute, a day, or back."""

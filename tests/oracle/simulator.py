@@ -37,7 +37,6 @@ class Simulator:
         self.desk, self.market, self.fees, self.delay_of = desk, desk.market, fees, delay_of
         self.inbox: list[tuple[str, int]] = []
         self.due: list[tuple[int, str, int]] = []
-        self.arrives: dict[int, int] = {}
         self.resting: list[Order] = []
         self.taken: dict[tuple[str, Decimal], Taken] = {}
 
@@ -75,17 +74,14 @@ class Simulator:
         self.match_displayed(mono_ns, utc_ns)
 
     def send(self, what: str, order: Order, mono_ns: int, utc_ns: int) -> None:
-        """Put an order or a cancel on its way. A cancel never overtakes the order that it is about."""
+        """Put an order or a cancel on its way."""
         if order.state == "ended":
             return
         if what == "order":
             self.desk.at(mono_ns, utc_ns)
-            if self.desk.release(order):
-                self.arrives[order.number] = mono_ns + self.delay_of(order.number, False)
-                self.due.append((self.arrives[order.number], "order", order.number))
-            return
-        due = max(mono_ns + self.delay_of(order.number, True), self.arrives.get(order.number, 0))
-        self.due.append((due, "cancel", order.number))
+            if not self.desk.release(order):
+                return
+        self.due.append((mono_ns + self.delay_of(order.number, what == "cancel"), what, order.number))
 
     def arrive(self, order: Order) -> None:
         """Fill an order as far as it goes on the view now."""
@@ -105,9 +101,10 @@ class Simulator:
         self.desk.end(order, "NO_LIQUIDITY" if order.request.limit is None else "IOC_REMAINDER")
 
     def arrive_cancel(self, order: Order) -> None:
-        """End an order that rests."""
+        """End an order that rests, or that is still on its way."""
         self.desk.end(order, order.canceling or "USER")
         self.resting = [other for other in self.resting if other is not order]
+        self.due = [entry for entry in self.due if entry[2] != order.number]
 
     # ---- size
 
