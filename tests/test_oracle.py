@@ -1,4 +1,4 @@
-"""The real desk against the oracle: the same verdicts, events, fills, money and room after every step, difference zero."""
+"""The real desk against the oracle: equal verdicts, events, fills, money and room after every step, difference 0."""
 
 import json
 import os
@@ -389,3 +389,15 @@ def test_no_fill_takes_less_than_no_time():
     world.sync(BIDS, ASKS)
     world.trade(Decimal(23_000), Decimal(1))
     assert events(world, "filled")[0]["elapsed_ns"] >= 0
+
+
+@disputed(disputes.FLAT_WITHOUT_A_BID)
+def test_realised_loss_latches_without_any_price():
+    """Rule 5: a flat desk's loss is known whatever the book shows, and a mark alone can trip it."""
+    world = opened(daily_loss="30", fees=Fees(100_000, 0))
+    world.submit(buy(1))
+    world.submit(sell(1))
+    assert world.oracle.ledger.position == ZERO
+    world.depth([(price, ZERO) for price, _ in BIDS], [])
+    world.mark()
+    assert len(events(world, "loss_latched")) == 1

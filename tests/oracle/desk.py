@@ -88,6 +88,9 @@ class Desk:
         self.at(mono_ns, utc_ns)
         if self.mark_price() is None:
             return
+        known = self.market.closing(self.ledger.position) is not None or self.marked is not None
+        if disputes.FLAT_WITHOUT_A_BID in disputes.OPEN and not known:
+            return
         if self.day.latched is None and self.lost_too_much():
             self.day.latched = self.loss()
             self.note("loss_latched", day=self.day.number, loss=self.day.latched)
@@ -214,9 +217,7 @@ class Desk:
     def release(self, order: Order) -> bool:
         """Check the permit right before sending; refused, the order ends with the reason."""
         others = [other for other in self.open() if other is not order]
-        proved = order.request.reduce and rules.reduces(
-            order.request.side, order.left, self.ledger.position, others
-        )
+        proved = order.request.reduce and rules.reduces(order.request.side, order.left, self.ledger.position, others)
         state = self.market.state(self.mono_ns, self.limits.stale_after_ns)
         reasons = [order.canceling] if order.canceling else []
         reasons += [] if self.journal else ["JOURNAL_UNHEALTHY"]
@@ -231,9 +232,13 @@ class Desk:
         self.note("released", order=order.number)
         return True
 
-    def restart(self, market: Market, limits: Limits, mono_ns: int, utc_ns: int) -> list[Order]:
-        """Begin anew from the journal; return the orders that rest again. The rate window goes on by UTC."""
-        self.market, self.limits, self.mono_ns = market, limits, mono_ns
+    def restart(self, market: Market, limits: Limits, journaled_ns: int, now: tuple[int, int]) -> list[Order]:
+        """Begin anew from the journal, whose last event has the UTC time `journaled_ns`; return what rests again.
+
+        A time that no event tells of is forgotten. The rate window goes on by UTC.
+        """
+        mono_ns, utc_ns = now
+        self.market, self.limits, self.mono_ns, self.utc_ns = market, limits, mono_ns, journaled_ns
         self.journal, self.executor = True, True
         self.at(mono_ns, utc_ns)
         self.stamps = [(mono_ns - (self.utc_ns - stamp), stamp) for _, stamp in self.stamps]
@@ -272,7 +277,7 @@ class Desk:
         )
 
     def receipt(self, order: Order, trades: list[tuple[Decimal, Decimal, Decimal]]) -> dict[str, Decimal | int]:
-        """Return what a fill cost more than the middle when it was decided and when it arrived, and how long it took."""
+        """Return a fill's cost against the middle at decision and at arrival, and how long it took."""
         side, half = (1 if order.request.side == "buy" else -1), Decimal("0.5")
         decided, ((bid, _), (ask, _)) = (order.bid + order.ask) * half, self.market.top()
         arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)

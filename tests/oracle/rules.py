@@ -90,29 +90,18 @@ def retry_after_ms(stamps: list[int], mono_ns: int, per_second: int) -> int:
     return -((mono_ns - free_ns) // 10**6)
 
 
-def fits(request: Request, quantity: Decimal, position: Decimal, orders: list[Order], market: Market, limits: Limits):
-    """Return whether the order with this quantity breaks no limit on size."""
-    cost = notional(request, quantity, market, limits)
-    after = position_after(request, quantity, position, orders)
-    return (
-        cost is not None
-        and limits.min_notional <= cost <= limits.order_notional
-        and not position_breach(after, request.side, limits)
-        and limits.min_quantity <= quantity <= limits.max_quantity
-    )
-
-
 def largest(request: Request, position: Decimal, orders: list[Order], market: Market, limits: Limits) -> Decimal:
     """Return the largest size, in steps, that passes; zero if none does. Halving, since a larger size costs more."""
+
+    def within(quantity: Decimal) -> bool:
+        cost = notional(request, quantity, market, limits)
+        after = position_after(request, quantity, position, orders)
+        return cost is not None and cost <= limits.order_notional and not position_breach(after, request.side, limits)
+
     low, high = 0, int(rounded_down(limits.max_quantity, limits.step) / limits.step) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        quantity = middle * limits.step
-        cost = notional(request, quantity, market, limits)
-        after = position_after(request, quantity, position, orders)
-        within = cost is not None and cost <= limits.order_notional
-        low, high = (middle, high) if within and not position_breach(after, request.side, limits) else (low, middle)
+        low, high = (middle, high) if within(middle * limits.step) else (low, middle)
     found = low * limits.step
-    if disputes.LARGEST_BELOW_MINIMUM in disputes.OPEN:
-        return found
-    return found if found and fits(request, found, position, orders, market, limits) else ZERO
+    too_small = found < limits.min_quantity or (notional(request, found, market, limits) or ZERO) < limits.min_notional
+    return ZERO if too_small and disputes.LARGEST_BELOW_MINIMUM not in disputes.OPEN else found

@@ -1,6 +1,5 @@
 """Random trading sessions. Everything comes from one source of choices, so that hypothesis can shrink them."""
 
-from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
@@ -64,8 +63,7 @@ class Session:
     def run(self, steps: int) -> World:
         """Take steps, then compare a replay of the journal."""
         for _ in range(steps):
-            step: Callable[[], None] = getattr(self, self.choose.choice(self.steps))
-            step()
+            getattr(self, self.choose.choice(self.steps))()
         self.world.replay()
         return self.world
 
@@ -132,7 +130,9 @@ class Session:
 
     def quantity(self) -> Decimal:
         """Return a quantity in steps."""
-        return STEP * self.choose.choice([1, 20, 1_000, 10_000, 50_000, 123_457, 200_000, self.choose.randint(1, 250_000)])
+        return STEP * self.choose.choice(
+            [1, 20, 1_000, 10_000, 50_000, 123_457, 200_000, self.choose.randint(1, 250_000)]
+        )
 
     def back_ns(self) -> int:
         """Return how far a caller's clock is behind, mostly not."""
@@ -185,7 +185,7 @@ class Session:
 
     def odd(self) -> None:
         """Send what no venue would take."""
-        quantity = from_e8(self.choose.choice([0, -10**8, 999, 1_001, 9_000 * 10**8 + 1_000, 10**8, 100 * 10**8]))
+        quantity = from_e8(self.choose.choice([0, -(10**8), 999, 1_001, 9_000 * 10**8 + 1_000, 10**8, 100 * 10**8]))
         limit = self.choose.choice([None, ZERO, Decimal("25000.001"), Decimal(-1), Decimal(25_000)])
         self.world.submit(Request(self.choose.choice(["buy", "sell"]), quantity, limit, "ioc"))
 

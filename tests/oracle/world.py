@@ -121,7 +121,7 @@ class World:
         self.limits, self.mono_ns = replace(self.limits, **changes), mono_ns
         self.market, self.frames = Market(), Frames()
         resting = self.start_real()
-        expected = self.oracle.restart(self.market, self.limits, *self.now())
+        expected = self.oracle.restart(self.market, self.limits, self.journal[-1][2], self.now())
         self.equal("resting", resting, [order.number for order in expected])
         self.venue = Simulator(self.oracle, self.fees, self.delay_of)
         for number in resting:
@@ -323,12 +323,26 @@ def told(body: bytes) -> dict[str, Any]:
     """Return a journaled event in the oracle's words."""
     ((kind, facts),) = json.loads(body).items()
     told_event = {"kind": kind, **facts}
-    for name in ("notional", "bid", "ask", "filled", "cost", "realised", "fee", "price", "loss", "start_equity", "largest"):
+    for name in (
+        "notional",
+        "bid",
+        "ask",
+        "filled",
+        "cost",
+        "realised",
+        "fee",
+        "price",
+        "loss",
+        "start_equity",
+        "largest",
+    ):
         if isinstance(told_event.get(name), str):
             told_event[name] = Decimal(told_event[name])
     if kind == "refused":
         told_event["codes"] = [breach["code"] for breach in facts["breaches"]]
     if kind == "filled":
         told_event["receipt"] = receipt(facts)
-        told_event["trades"] = [tuple(Decimal(row[key]) for key in ("price", "quantity", "fee")) for row in facts["trades"]]
+        told_event["trades"] = [
+            tuple(Decimal(row[key]) for key in ("price", "quantity", "fee")) for row in facts["trades"]
+        ]
     return told_event
