@@ -209,6 +209,31 @@ def test_latch_outlasts_a_profit_a_restart_and_a_clock_set_back():
     assert world.submit(buy("0.01")) == ["DAILY_LOSS"]
 
 
+@pytest.mark.parametrize("reason", ["HALTED", "DAILY_LOSS", "BOOK_UNSYNCED", "BOOK_STALE", "EXECUTOR_NOT_READY"])
+def test_permit_is_checked_again_before_an_order_leaves(reason):
+    """What happens between acceptance and release ends the order, unless it proved to reduce."""
+    world = opened(daily_loss="50", stale_after_ns=2 * SECOND_NS)
+    world.submit(buy(2))
+    world.submit(buy("0.01"), settle=False)
+    world.submit(sell("0.01", reduce=True), settle=False)
+    if reason == "HALTED":
+        world.halt()
+    elif reason == "DAILY_LOSS":
+        world.book.apply(world.frames.ticker(24_950, 1, 24_951, 1), world.mono_ns)
+        top = (world.frames.last_id, Decimal(24_950), Decimal(1), Decimal(24_951), Decimal(1))
+        world.market.ticker = top
+        world.mark()
+    elif reason == "BOOK_UNSYNCED":
+        world.lose()
+    elif reason == "BOOK_STALE":
+        world.stall(2 * SECOND_NS)
+    else:
+        world.ready(journal=True, executor=False)
+    ended = {row["order"]: row["reason"] for row in events(world, "ended")}
+    assert ended[2] == reason
+    assert [row["order"] for row in events(world, "released")] == ([1, 3] if reason == "DAILY_LOSS" else [1])
+
+
 GAPS = st.sampled_from([0, 1, 2 * 10**8, SECOND_NS - 1, SECOND_NS, SECOND_NS + 1, SECOND_NS // 5 - 1, SECOND_NS // 4])
 
 

@@ -41,6 +41,7 @@ STEPS = (
     (1, "restart"),
     (3, "flip"),
     (1, "odd"),
+    (3, "hasty"),
 )
 
 
@@ -188,6 +189,14 @@ class Session:
         quantity = from_e8(self.choose.choice([0, -(10**8), 999, 1_001, 9_000 * 10**8 + 1_000, 10**8, 100 * 10**8]))
         limit = self.choose.choice([None, ZERO, Decimal("25000.001"), Decimal(-1), Decimal(25_000)])
         self.world.submit(Request(self.choose.choice(["buy", "sell"]), quantity, limit, "ioc"))
+
+    def hasty(self) -> None:
+        """Let something happen between an order's acceptance and its release."""
+        side = self.choose.choice(["buy", "sell"])
+        reduce_only = self.choose.random() < 0.2
+        self.world.submit(Request(side, STEP * self.choose.randint(20, 9_000), reduce=reduce_only), settle=False)
+        then = ["halt", "mark", "mark", "lose", "submit", "cancel", "cancel_all", "crossed", "readiness", "go"]
+        getattr(self, self.choose.choice(then))()
 
     # ---- stops
 

@@ -46,11 +46,13 @@ class Simulator:
 
     def submit(self, number: int) -> None:
         """Take an order whose intent is durable; it leaves at the next step."""
-        self.inbox.append(("order", number))
+        if self.desk.orders[number].state != "ended":
+            self.inbox.append(("order", number))
 
     def cancel(self, number: int) -> None:
         """Take a request to cancel; it leaves at the next step."""
-        self.inbox.append(("cancel", number))
+        if self.desk.orders[number].state != "ended":
+            self.inbox.append(("cancel", number))
 
     def rest(self, number: int) -> None:
         """Let an order of an earlier run rest again."""
@@ -74,9 +76,7 @@ class Simulator:
         self.match_displayed(mono_ns, utc_ns)
 
     def send(self, what: str, order: Order, mono_ns: int, utc_ns: int) -> None:
-        """Put an order or a cancel on its way."""
-        if order.state == "ended":
-            return
+        """Put an order or a cancel on its way. A cancel sets out even if its order ended in the same moment."""
         if what == "order":
             self.desk.at(mono_ns, utc_ns)
             if not self.desk.release(order):

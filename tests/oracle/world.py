@@ -55,20 +55,22 @@ class World:
 
     # ---- commands
 
-    def submit(self, request: Request, back_ns: int = 0) -> list[str]:
-        """Submit to both, `check` first; return the codes of the refusal."""
+    def submit(self, request: Request, back_ns: int = 0, *, settle: bool = True) -> list[str]:
+        """Submit to both, `check` first; return the codes of the refusal. Unsettled, it has not left the desk yet."""
         self.tell("submit", request, back_ns)
         limit = None if request.limit is None else to_e8(request.limit)
         given = (request.side, to_e8(request.quantity), limit, request.tif, request.reduce, *self.now(back_ns))
         checked = self.desk.check(*given)
         verdict = self.desk.submit(*given)
+        day = self.oracle.day.number
         expected = self.oracle.submit(request, *self.now(back_ns))
         self.equal("codes", verdict.codes, expected)
-        if disputes.CHECK_OVER_MIDNIGHT in disputes.OPEN and self.oracle.events[0]["kind"] == "day_started":
+        if disputes.CHECK_OVER_MIDNIGHT in disputes.OPEN and self.oracle.day.number > day:
             checked = verdict
         self.equal("check", (checked.accepted, checked.codes), (verdict.accepted, verdict.codes))
         self.equal("accepted", verdict.accepted, not expected)
-        self.settle()
+        if settle:
+            self.settle()
         return expected
 
     def cancel(self, number: int, back_ns: int = 0) -> None:
