@@ -279,6 +279,7 @@ class World:
 
     def replay(self) -> None:
         """Fold the journal into a fresh desk: its state must be the same bytes."""
+        self.settle()
         fresh = _core.Desk(_core.Book(), rules(self.limits))
         fresh.recover(self.journal)
         self.equal("replayed state", fresh.state(), self.desk.state())
