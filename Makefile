@@ -44,8 +44,7 @@ test: .venv/dev ## cargo test, then pytest
 check: lint test ## formats, lints, types, stub, then test: what must hold before a change lands
 
 .PHONY: lint
-lint: .venv/dev ## the first half of check
-	@setup/tools.sh --lint >/dev/null
+lint: lint-tools .venv/dev ## the first half of check
 	cargo fmt --all --check
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
@@ -53,10 +52,13 @@ lint: .venv/dev ## the first half of check
 	$(BIN)/mypy --strict
 	$(BIN)/python -m mypy.stubtest pytrader._core
 
+.PHONY: lint-tools
+lint-tools:
+	@setup/tools.sh --lint >/dev/null
+
 .PHONY: bench
 bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name contains it
-	cargo bench --locked --quiet $(if $(BENCH),-- '$(BENCH)')
-	$(BIN)/python benches/bench.py $(BENCH)
+	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
 soak: $(CORE) ## a long session under load that watches memory, threads and files

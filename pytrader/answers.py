@@ -1,4 +1,4 @@
-"""What the terminal answers to each command: text for people, data for `--json`, and the exit code that it counts as."""
+"""What the terminal answers to each command: text for people, data for `--json`, and the exit code it counts as."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import orjson
 
 from pytrader import grammar, orders, status
 from pytrader._core import format_e8, format_fixed
-from pytrader.export import ExportError, write_csv
+from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
-from pytrader.lines import line
+from pytrader.lines import Market, line_of
+from pytrader.outcomes import is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,17 +62,25 @@ class Answers:
     def _order(self, order: grammar.Order) -> Iterator[Answer]:
         ticket = self._trader.submit(order)
         if self._await_orders:
-            yield outcome(ticket, self._trader.price_decimals)
+            yield outcome(ticket, self._trader.market)
 
     def _cancel(self, cancel: grammar.Cancel) -> Iterator[Answer]:
         if cancel.order_id is None:
-            self._trader.cancel_all()
-            yield Answer("Cancel of every open order asked for.", {"cancel": "all"})
-        elif self._trader.cancel(cancel.order_id):
-            yield Answer(f"Cancel of order {cancel.order_id} asked for.", {"cancel": cancel.order_id})
+            text = "Cancel of every open order asked for."
+            yield self._durably(self._trader.cancel_all(), text, {"cancel": "all"})
+        elif (seq := self._trader.cancel(cancel.order_id)) is not None:
+            text = f"Cancel of order {cancel.order_id} asked for."
+            yield self._durably(seq, text, {"cancel": cancel.order_id})
         else:
             text = f"Order {cancel.order_id} is not open."
             yield Answer(text, {"cancel": cancel.order_id, "error": text}, ERROR)
+
+    def _durably(self, seq: int, text: str, data: dict[str, Any]) -> Answer:
+        """Answer once the journal has what was done."""
+        if self._trader.is_durable(seq):
+            return Answer(text, data)
+        late = f"{text} The journal does not have it yet."
+        return Answer(late, {**data, "error": late}, ERROR)
 
     def _listing(self, listing: grammar.Listing) -> Iterator[Answer]:
         count = listing.count or SHOWN
@@ -82,7 +91,7 @@ class Answers:
 
     def _book(self, count: int) -> Answer:
         bids, asks = (self._trader.book.levels(side, count) for side in ("bid", "ask"))
-        decimals = self._trader.price_decimals
+        decimals = self._trader.market.decimals
         rows = [f"{'bid size':>14} {'bid':>12}   {'ask':<12} {'ask size':<14}"]
         for index in range(max(len(bids), len(asks))):
             bid = _level(bids, index, decimals)
@@ -113,7 +122,7 @@ class Answers:
         try:
             view = JournalView.open(self._trader.folder)
             try:
-                rows = write_csv(view, csv.what, Path(csv.path), force=csv.force)
+                rows = write_csv(view, csv.what, Path(csv.path), csv.force)
             finally:
                 view.close()
         except (JournalError, ExportError, OSError) as error:
@@ -122,8 +131,8 @@ class Answers:
             yield Answer(f"{csv.path}: {rows} {csv.what} written.", {"csv": csv.path, "rows": rows})
 
     def _halt(self, halt: grammar.Halt) -> Iterator[Answer]:
-        self._trader.halt(halt.reason)
-        yield Answer("Trading is halted; `resume` lets it go on.", {"halted": True})
+        seq = self._trader.halt(halt.reason)
+        yield self._durably(seq, "Trading is halted; `resume` lets it go on.", {"halted": True})
 
     def _resume(self, _: grammar.Resume) -> Iterator[Answer]:
         text = self._trader.resume()
@@ -154,11 +163,11 @@ class Answers:
         yield Answer(text, {"help": text})
 
 
-def outcome(ticket: Ticket, decimals: int) -> Answer:
+def outcome(ticket: Ticket, market: Market) -> Answer:
     """Wait until an order is refused, has ended or rests, and say so."""
     events = ticket.wait()
-    texts = [text for event in events if (text := line(event, decimals)) is not None]
-    if not events or (ticket.accepted and not ticket.wait(0)):
+    texts = [text for event in events if (text := line_of(event.kind, event.facts, market)) is not None]
+    if ticket.accepted and not is_settled(events):
         texts.append("The outcome is not known yet; `orders` shows it when it is.")
     if not ticket.accepted:
         texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
@@ -191,7 +200,9 @@ def _outcome_code(ticket: Ticket, events: list[Event]) -> int:
     codes = set(ticket.verdict.codes) | {str(event.facts.get("reason")) for event in events if event.kind == "ended"}
     if codes & _DATA_CODES:
         return NO_DATA
-    return OK if ticket.accepted else REFUSED
+    if not ticket.accepted:
+        return REFUSED
+    return OK if is_settled(events) else ERROR
 
 
 def refusal_details(facts: dict[str, Any]) -> list[str]:
@@ -212,19 +223,26 @@ def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[st
     return format_fixed(price, decimals), format_e8(size)
 
 
+_COLUMNS = {
+    "fills": ("time", "order", "side", "quantity", "average", "fee", "realised"),
+    "orders": ("time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
+    "rejects": ("time", "side", "quantity", "limit", "codes"),
+}
+
+
 def _table(what: str, rows: list[dict[str, Any]]) -> str:
+    """Return rows of the journal as a table with the columns that fit a screen; times are UTC."""
     if not rows:
         return f"No {what} yet."
-    columns = {
-        "fills": ("utc_time", "order", "side", "quantity", "price", "fee"),
-        "orders": ("utc_time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
-        "rejects": ("utc_time", "side", "quantity", "limit", "sentence"),
-    }[what]
-    shown = [column for column in columns if column in rows[0]]
-    cells = [[status.printable(str("" if row[column] is None else row[column])) for column in shown] for row in rows]
-    widths = [max(len(name), *(len(cell[index]) for cell in cells)) for index, name in enumerate(shown)]
-    lines = ["  ".join(name.ljust(width) for name, width in zip(shown, widths, strict=True))]
-    lines += ["  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)) for cell in cells]
-    return "\n".join(text.rstrip() for text in lines)
+    names = _COLUMNS[what]
+    cells = [[_cell(row, name) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = [names, *cells]
+    return "\n".join("  ".join(map(str.ljust, texts, widths)).rstrip() for texts in lines)
 
 
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "time":
+        return iso(row["utc_ns"])[11:23]
+    value = row[name]
+    return "" if value is None else status.printable(str(value))

@@ -7,48 +7,65 @@ import logging.handlers
 import secrets
 import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pytrader import journal as journals
-from pytrader._core import Book, Desk, Simulator
+from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
-from pytrader.feed import Feed
+from pytrader.feed import Feed, FeedSettings
+from pytrader.lines import Market, line_of
+from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from pytrader.dispatch import Outlet
+    from pytrader.events import Event
     from pytrader.settings import Settings
-    from pytrader.venues.venue import Instrument
+    from pytrader.venues.venue import Venue
 
 SWITCH_INTERVAL_S = 0.0001
 JOIN_S = 3.0
 LOG_BYTES = 10_000_000
 LOG_FILES = 5
-RECOVER_BATCH = 10_000
+EXECUTIONS = frozenset({"simulated"})
 
 
 class Worker(threading.Thread):
-    """A named thread whose death, however it comes, is logged; the clock notices it and halts trading."""
+    """A named thread; if its body ends before it was asked to, however that comes, trading halts."""
 
-    def __init__(self, name: str, body: Callable[[], None], log: logging.Logger) -> None:
-        """Run `body` under `name`."""
+    def __init__(self, name: str, part: Part, desk: Desk, log: logging.Logger) -> None:
+        """Run `part` under `name`."""
         super().__init__(name=name)
-        self._body, self._log = body, log
+        self._part, self._desk, self._log = part, desk, log
+        self._asked = False
 
     def run(self) -> None:
         """Run the body; a panic of the Rust core is a BaseException and is caught too."""
         try:
-            self._body()
-        except BaseException:
-            self._log.exception("Thread %s died", self.name)
+            self._part.run()
+        except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
+            self._log.exception("Thread %s failed", self.name)
+        if not self._asked:
+            self._log.critical("Thread %s died; trading is halted", self.name)
+            self._desk.halt("THREAD", f"the thread {self.name} has died")
+
+    def end(self) -> bool:
+        """Ask the body to end and wait up to 3 s; tell whether it did."""
+        self._asked = True
+        self._part.stop()
+        if self.is_alive():
+            self.join(JOIN_S)
+        return not self.is_alive()
 
 
 class App:
@@ -64,36 +81,28 @@ class App:
     ) -> None:
         """Build everything for the journal in `folder`; `outlets` take committed events, `show_top` each second's line.
 
-        Raises JournalError if the journal cannot be used, ValueError if it belongs to something else, OSError if the
+        Raises JournalError if the journal cannot be used or belongs to something else, OSError or VenueError if the
         venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
-        journals.make_folder(folder)
-        self.log = _open_log(folder, settings.log_level)
-        self.journal = journals.Journal.open(folder)
+        self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
+            self.log = _open_log(folder, settings.log_level)
             self._build(outlets, show_top)
         except BaseException:
             self.journal.close()
-            _close_log(self.log)
+            _close_log(logging.getLogger(f"pytrader.{folder}"))
             raise
 
     def _build(self, outlets: Sequence[Outlet], show_top: Callable[[str], None]) -> None:
         settings, log = self.settings, self.log
-        venue = VENUES[settings.venue]
+        settings.demand("execution", EXECUTIONS)
+        venue = venue_of(settings)
         self.book = Book(settings.venue, settings.symbol)
-        self.feed = Feed(
-            venue,
-            self.book,
-            symbol=settings.symbol,
-            stream_url=settings.stream_url,
-            rest_url=settings.rest_url,
-            ca_file=settings.ca_file,
-            log=log,
-        )
+        self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
         instrument = self.feed.fetch_instrument()
         self.desk = Desk(self.book, rules(settings, instrument))
-        recover(self.desk, self.journal)
+        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
         seed = secrets.randbits(63) if settings.seed is None else settings.seed
         resting = self.desk.start(seed)
         simulator = Simulator(
@@ -108,45 +117,33 @@ class App:
         self.executor = SimulatedExecutor(simulator, self.desk)
         self.executor.reconcile(resting)
         kept = Outcomes()
-        decimals = price_decimals(instrument.tick_e8)
-        self.trader = Trader(self.desk, self.book, kept, self.folder, decimals)
-        logger = LogOutlet(log, decimals)
+        market = Market(instrument.base, instrument.quote, format_e8(instrument.tick_e8))
+        self.trader = Trader(self.desk, self.book, kept, self.folder, market)
+        logger = LogOutlet(log, market)
         self.dispatch = Dispatch(self.desk, self.journal, self.executor, [kept, logger, *outlets], log)
         self.clock = Clock(
-            self.desk, self.book, decimals=decimals, halt_file=self.folder / "HALT", show=show_top, log=log
+            self.desk, self.book, decimals=market.decimals, halt_file=self.folder / "HALT", show=show_top, log=log
         )
-        self._workers = self._threads()
-
-    def _threads(self) -> list[tuple[Worker, Callable[[], None]]]:
-        """Every thread with what stops it, in the order of their start."""
-        feed, venue = self.feed, self.settings.venue
-        parts: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
-            ("journal", self.dispatch.run, self.dispatch.stop),
-            ("execution", self.executor.run, self.executor.stop),
-            (f"snapshot-{venue}", feed.run_snapshots, feed.stop),
-            (f"feed-{venue}", feed.run, feed.stop),
-            ("clock", self.clock.run, self.clock.stop),
-        ]
-        return [(Worker(name, body, self.log), stop) for name, body, stop in parts]
+        parts: dict[str, Part] = {
+            "journal": self.dispatch,
+            "execution": self.executor,
+            f"snapshot-{venue.name}": Snapshots(self.feed),
+            f"feed-{venue.name}": self.feed,
+            "clock": self.clock,
+        }
+        self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
 
     def start(self) -> None:
         """Start every thread."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        workers = [worker for worker, _ in self._workers]
-        self.clock.watch([worker for worker in workers if worker.name != "clock"])
-        for worker in workers:
+        for worker in self._workers:
             worker.start()
 
     def stop(self) -> list[str]:
         """Stop every thread, last started first, and close the journal; return the names of those that did not end."""
-        late = []
-        for worker, stop in reversed(self._workers):
-            stop()
-            if worker.is_alive():
-                worker.join(JOIN_S)
-            if worker.is_alive():
-                late.append(worker.name)
-                self.log.error("Thread %s did not stop within %.0f s", worker.name, JOIN_S)
+        late = [worker.name for worker in reversed(self._workers) if not _undisturbed(worker.end)]
+        for name in late:
+            self.log.error("Thread %s did not stop within %.0f s", name, JOIN_S)
         if not late:
             self.journal.close()
         _close_log(self.log)
@@ -164,75 +161,75 @@ class App:
         self.stop()
 
 
+class Part(Protocol):
+    """What a thread runs."""
+
+    def run(self) -> None:
+        """Work until `stop`."""
+
+    def stop(self) -> None:
+        """Make `run` return; from any thread."""
+
+
+class Snapshots:
+    """The feed's second body."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Fetch `feed`'s snapshots."""
+        self.run, self.stop = feed.run_snapshots, feed.stop
+
+
+def _undisturbed(end: Callable[[], bool]) -> bool:
+    """End a part also while somebody presses Ctrl-C again: half a stop would leave threads and the lock behind."""
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):
+            return end()
+
+
 class LogOutlet:
     """Writes each committed event's line to the log."""
 
-    def __init__(self, log: logging.Logger, decimals: int) -> None:
-        """Show prices with `decimals` places."""
-        self._log, self._decimals = log, decimals
+    def __init__(self, log: logging.Logger, market: Market) -> None:
+        """Word events for `market`."""
+        self._log, self._market = log, market
 
-    def take(self, event: Any) -> None:  # noqa: ANN401 - an Event; named in dispatch.Outlet
+    def take(self, event: Event) -> None:
         """Log the event's line, if it has one."""
-        from pytrader.lines import line
-
-        text = line(event, self._decimals)
+        text = line_of(event.kind, event.facts, self._market)
         if text is not None:
             self._log.info(text)
 
 
-def bps(rate_e8: int) -> int:
-    """Return a rate given in basis points × 10⁸ as a fraction × 10⁸."""
-    return rate_e8 // 10_000
+def venue_of(settings: Settings) -> Venue:
+    """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
+    settings.demand("venue", VENUES)
+    bases = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
+    return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
 
 
-def price_decimals(tick_e8: int) -> int:
-    """Return how many decimals a price with this tick has: 0.01 has 2."""
-    text = f"{tick_e8:09d}".rstrip("0")
-    return max(0, len(text) - max(0, len(f"{tick_e8:09d}") - 8))
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log that a full disk may cut short: what stands on the screen must not be torn by complaints about it."""
 
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Lose the line."""
 
-def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
-    """Return what a desk works with: limits from the settings, filters from the venue."""
-    return {
-        "execution": settings.execution,
-        "venue": settings.venue,
-        "symbol": settings.symbol,
-        "base": instrument.base,
-        "quote": instrument.quote,
-        "tick_e8": instrument.tick_e8,
-        "step_e8": instrument.step_e8,
-        "min_quantity_e8": instrument.min_quantity_e8,
-        "max_quantity_e8": instrument.max_quantity_e8,
-        "min_notional_e8": instrument.min_notional_e8,
-        "max_order_notional_e8": settings.max_order_notional_e8,
-        "max_position_e8": settings.max_position_e8,
-        "max_orders_per_second": settings.max_orders_per_second,
-        "max_daily_loss_e8": settings.max_daily_loss_e8,
-        "slippage_e8": bps(settings.slippage_bps_e8),
-        "stale_after_ms": settings.stale_after_ms,
-    }
-
-
-def recover(desk: Desk, journal: journals.Journal | journals.JournalView) -> None:
-    """Fold a journal into a desk that has not started. Raises JournalError or ValueError at the first wrong event."""
-    batch = []
-    for row in journal.load():
-        batch.append(row)
-        if len(batch) == RECOVER_BATCH:
-            desk.recover(batch)
-            batch.clear()
-    desk.recover(batch)
+    def close(self) -> None:
+        """Close, also when the rest cannot be written."""
+        with suppress(OSError):
+            super().close()
 
 
 def _open_log(folder: Path, level: str) -> logging.Logger:
-    """A logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
+    """Return a logger of this folder's own: a file that only the owner reads, rotated at 10 MB."""
     path = folder / "pytrader.log"
     path.touch(mode=0o600)
     log = logging.getLogger(f"pytrader.{folder}")
     log.setLevel(level.upper())
     log.propagate = False
-    file = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    file = LogFile(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    words = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    words.converter = time.gmtime
+    file.setFormatter(words)
     log.addHandler(file)
     return log
 

@@ -1,14 +1,14 @@
-"""The clock thread: the line of each second, the mark ten times a second, the HALT file, and who still lives."""
+"""The clock thread: the line of each second, the mark ten times a second, and the HALT file."""
 
 from __future__ import annotations
 
 from threading import Event as Flag
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytrader._core import format_fixed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from logging import Logger
     from pathlib import Path
 
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 TICK_S = 0.05
 MARK_EVERY = 2
 LINE_EVERY = 20
-
-
-class Watched(Protocol):
-    """A thread that the clock watches."""
-
-    name: str
-
-    def is_alive(self) -> bool:
-        """Tell whether the thread still runs."""
 
 
 def top_line(top: Top, decimals: int) -> str:
@@ -46,13 +37,7 @@ class Clock:
         self._desk, self._book, self._decimals = desk, book, decimals
         self._halt_file, self._show, self._log = halt_file, show, log
         self._stopped = Flag()
-        self._threads: Sequence[Watched] = ()
-        self._dead: set[str] = set()
         self._file_seen = False
-
-    def watch(self, threads: Sequence[Watched]) -> None:
-        """Halt trading when one of `threads` dies."""
-        self._threads = threads
 
     def run(self) -> None:
         """Tick until `stop`; the body of a thread."""
@@ -60,7 +45,6 @@ class Clock:
         while not self._stopped.wait(TICK_S):
             tick += 1
             self._obey_halt_file()
-            self._notice_deaths()
             if tick % MARK_EVERY == 0:
                 self._desk.mark()
             if tick % LINE_EVERY == 0:
@@ -80,9 +64,3 @@ class Clock:
         if there and not self._file_seen:
             self._desk.halt("OPERATOR", f"the file {self._halt_file} exists")
         self._file_seen = there
-
-    def _notice_deaths(self) -> None:
-        for thread in self._threads:
-            if not thread.is_alive() and thread.name not in self._dead:
-                self._dead.add(thread.name)
-                self._desk.halt("THREAD", f"the thread {thread.name} has died")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Protocol
+
+import orjson
 
 from pytrader.events import Event, Row, read
 from pytrader.journal import Journal, JournalError
@@ -37,15 +40,37 @@ class Dispatch:
         self._desk, self._journal, self._executor = desk, journal, executor
         self._outlets, self._log = outlets, log
         self._stopped = Flag()
+        self._fault_told = False
 
     def run(self) -> None:
-        """Work until `stop`, then until nothing is left to write; the body of a thread."""
-        while True:
-            rows = self._desk.next_events(BATCH, WAIT_MS)
-            if rows and not self._commit(rows):
-                return
-            if not rows and self._stopped.is_set():
-                return
+        """Work until `stop`, then until nothing is left to write; the body of a thread.
+
+        However it ends, the desk refuses orders from then on: nobody would write them down.
+        """
+        try:
+            while self._round():
+                pass
+        finally:
+            self._desk.set_journal(healthy=False)
+
+    def _round(self) -> bool:
+        """Carry one batch; false when there is no more to do."""
+        rows = self._desk.next_events(BATCH, WAIT_MS)
+        if rows:
+            return self._commit(rows)
+        if self._desk.faulted() and not self._fault_told:
+            self._tell_fault()
+        return not self._stopped.is_set()
+
+    def _tell_fault(self) -> None:
+        """Write down that the engine failed: the next run starts halted, and a person decides."""
+        self._fault_told = True
+        detail = "the engine failed; look at the log, then restart"
+        body = orjson.dumps({"halted": {"cause": "ENGINE_FAULT", "detail": detail}})
+        self._log.critical("Engine: %s", detail)
+        row = (self._journal.last_seq + 1, time.monotonic_ns(), time.time_ns(), body)
+        if self._written([row]):
+            self._tell(read(row))
 
     def stop(self) -> None:
         """Make `run` return once the desk's events are written, or cannot be."""
@@ -79,5 +104,12 @@ class Dispatch:
             self._executor.submit(order_id)
         elif event.kind == "cancel_requested" and order_id is not None:
             self._executor.cancel(order_id)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Hand an event to every outlet; one that fails is named in the log and keeps nobody from the next."""
         for outlet in self._outlets:
-            outlet.take(event)
+            try:
+                outlet.take(event)
+            except Exception:  # noqa: BLE001 - whatever it is, the journal goes on
+                self._log.exception("Outlet %s failed at event %d", type(outlet).__name__, event.seq)

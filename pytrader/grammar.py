@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytrader.settings import format_e8, parse_e8
+from pytrader._core import format_e8, parse_e8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -35,6 +35,12 @@ class Outcomes:
         self._refusals: dict[int, Event] = {}
         self._seq = 0
 
+    def expect(self, order_id: int) -> None:
+        """Count an accepted order as in flight, before its first event is durable."""
+        with self._changed:
+            if not is_settled(self._orders.get(order_id, [])):
+                self._flying.add(order_id)
+
     def take(self, event: Event) -> None:
         """Keep one committed event."""
         with self._changed:
@@ -51,7 +57,7 @@ class Outcomes:
         self._keep(self._orders, order_id, events)
         if is_settled(events):
             self._flying.discard(order_id)
-        else:
+        elif event.kind == "accepted":  # an order of an earlier run rests: what comes of it, nobody waits for
             self._flying.add(order_id)
 
     @staticmethod
@@ -65,9 +71,13 @@ class Outcomes:
         with self._changed:
             return list(self._orders.get(order_id, ()))
 
+    def wait_durable(self, seq: int, timeout_s: float) -> bool:
+        """Wait until event `seq` is durable; false if it still is not after `timeout_s`."""
+        return self._wait(lambda: self._seq >= seq, timeout_s)
+
     def refusal(self, seq: int, timeout_s: float) -> Event | None:
         """Wait until event `seq` is durable and return it if it is a refusal."""
-        self._wait(lambda: self._seq >= seq, timeout_s)
+        self.wait_durable(seq, timeout_s)
         with self._changed:
             return self._refusals.get(seq)
 

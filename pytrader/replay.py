@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import orjson
 
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--venue", default="binance", help="whose frames they are (default: %(default)s)")
     parser.add_argument("--symbol", default="BTCUSDT", help="the market in them (default: %(default)s)")
     parser.add_argument("--recv-ns", type=Path, metavar="FILE", help="receive time of each frame, ns, one a line")
-    parser.add_argument("--tops", type=Path, metavar="OUT.csv", help="write the depth book's top after each depth frame")
+    parser.add_argument(
+        "--tops", type=Path, metavar="OUT.csv", help="write the depth book's top after each depth frame"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
@@ -96,7 +98,7 @@ def open_lines(path: Path) -> IO[bytes]:
     """Open a file for reading, through gzip if it begins as gzip does."""
     with path.open("rb") as file:
         zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return gzip.open(path, "rb") if zipped else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -135,14 +137,14 @@ def top_fields(top: Top) -> dict[str, object]:
 def describe(replay: Replay) -> str:
     """Return the report for a person."""
     row, counters, top = report(replay), replay.counters(), top_fields(replay.top())
-    return "\n".join(
-        (
-            f"Frames    {row['frames']}: {row['applied']} applied, {row['ignored']} ignored"
-            f" ({counters['refused']} of them malformed)",
-            f"Book      {counters['gaps']} gaps, {counters['resyncs']} resyncs, {counters['crossed']} crossed;"
-            f" {top['sync']} at the end",
-            f"Levels    {counters['bid_levels']} bids, {counters['ask_levels']} asks",
-            f"Top       {top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']} (update {top['update_id']})",
-            f"Speed     {row['ns_per_frame']} ns a frame",
-        )
+    split = f"{row['applied']} applied, {row['ignored']} ignored ({counters['refused']} of them malformed)"
+    doubts = f"{row['gaps']} gaps, {row['resyncs']} resyncs, {row['crossed']} crossed"
+    best = f"{top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']}"
+    lines = (
+        f"Frames    {row['frames']}: {split}",
+        f"Book      {doubts}; {top['sync']} at the end",
+        f"Levels    {row['bid_levels']} bids, {row['ask_levels']} asks",
+        f"Top       {best} (update {top['update_id']})",
+        f"Speed     {row['ns_per_frame']} ns a frame",
     )
+    return "\n".join(lines)

@@ -20,38 +20,21 @@ from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 
+from pytrader._core import format_e8, parse_e8
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
 PREFIX = "PYTRADER_"
 COMMAND_LINE, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
 ENV_FILE_MAX_BYTES = 65_536
-_E8 = 10**8
 _CAP = " (the cap, 10 times the default, is compiled in)"
 _I64_MAX = 2**63 - 1
-_DECIMAL = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,8}))?")
 _KEY_NAME = re.compile(r".*_(KEY|SECRET|PASSPHRASE)")
 
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message has one line per fault: setting, source, value, what is allowed."""
-
-
-def parse_e8(text: str) -> int:
-    """Return an exact decimal of at most 12 digits and 8 decimals as an integer of 10⁻⁸; ValueError otherwise."""
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise ValueError("must be digits with up to 8 decimals")
-    value = int(match[1]) * _E8 + int((match[2] or "").ljust(8, "0"))
-    if value > _I64_MAX:
-        raise ValueError(f"must be at most {format_e8(_I64_MAX)}")
-    return value
-
-
-def format_e8(value: int) -> str:
-    """Return the shortest exact decimal text of an integer of 10⁻⁸."""
-    whole, rest = divmod(abs(value), _E8)
-    return f"{'-' if value < 0 else ''}{whole}.{rest:08}".rstrip("0").rstrip(".")
 
 
 class Secret:
@@ -150,8 +133,15 @@ def _url(scheme: str) -> Kind:
     return Kind(read, f"{scheme}s://host[:port][/path], or {scheme}:// to this machine, without a user name")
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user that does not exist
+        raise ValueError from None
+
+
 def _existing_file(text: str) -> Path:
-    path = Path(text).expanduser()
+    path = _path(text)
     if not path.is_file():
         raise ValueError
     return path
@@ -160,7 +150,7 @@ def _existing_file(text: str) -> Path:
 _WORD = _pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
 _SYMBOL = _pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
 _FILE = Kind(_existing_file, "a file that exists")
-_FOLDER = _optional(Kind(lambda text: Path(text).expanduser(), "a folder"))
+_FOLDER = _optional(Kind(_path, "a folder"))
 _BPS = _decimal("0", "1000")
 _DELAY = _whole(0, 60_000)
 _SEED = _whole(0, _I64_MAX)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from pytrader.settings import format_e8
+from pytrader._core import format_e8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

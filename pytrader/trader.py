@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytrader._core import Book, Desk, Top, Verdict
     from pytrader.events import Event
+    from pytrader.lines import Market
 
 SYNC_WAIT_S = 10.0
 ORDER_WAIT_S = 5.0
@@ -60,10 +61,11 @@ class Ticket:
 class Trader:
     """One desk with its book. Every method may be called from any thread."""
 
-    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, price_decimals: int) -> None:
+    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, market: Market) -> None:
         """Trade at `desk` on `book`; `kept` receives the committed events; `folder` holds the journal."""
         self.desk, self.book, self.outcomes = desk, book, kept
-        self.folder, self.price_decimals = folder, price_decimals
+        self.folder, self.market = folder, market
+        self.step_e8 = parse_e8(self.status()["instrument"]["step"])
 
     def buy(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
         """Buy at market, or at `limit`; `tif` "ioc" or "gtc", `reduce_only` True or False. Decimals are exact."""
@@ -76,23 +78,29 @@ class Trader:
     def submit(self, order: Order) -> Ticket:
         """Have an order decided at once; what follows is told after it is durable."""
         verdict = self.desk.submit(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+        if verdict.order_id is not None:
+            self.outcomes.expect(verdict.order_id)
         return Ticket(order, verdict, self.outcomes)
 
     def check(self, order: Order) -> Verdict:
         """Return the verdict that `submit` would give, changing nothing."""
         return self.desk.check(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
 
-    def cancel(self, order_id: int) -> bool:
-        """Ask for the end of an open order; false if it is not open."""
+    def cancel(self, order_id: int) -> int | None:
+        """Ask for the end of an open order; return the event that must be durable for it, None if it is not open."""
         return self.desk.cancel(order_id)
 
-    def cancel_all(self) -> None:
-        """Ask for the end of every open order."""
-        self.desk.cancel_all()
+    def cancel_all(self) -> int:
+        """Ask for the end of every open order; return the event that must be durable for it."""
+        return self.desk.cancel_all()
 
-    def halt(self, reason: str = "") -> None:
-        """Stop trading until `resume`; open orders are asked to end."""
-        self.desk.halt("OPERATOR", reason or "asked for at the terminal")
+    def halt(self, reason: str = "") -> int:
+        """Stop trading at once, until `resume`; open orders are asked to end. Return the event to wait for."""
+        return self.desk.halt("OPERATOR", reason or "asked for at the terminal")
+
+    def is_durable(self, seq: int, timeout_s: float = ORDER_WAIT_S) -> bool:
+        """Wait until event `seq` is in the journal; false if it still is not after `timeout_s`."""
+        return self.outcomes.wait_durable(seq, timeout_s)
 
     def resume(self) -> str:
         """Let trading go on; return what happened in a sentence."""
@@ -101,8 +109,8 @@ class Trader:
             return f"Still halted: remove the file {halt_file} first."
         if self.status()["halted"] is None:
             return "Trading is not halted."
-        self.desk.resume()
-        return "Trading goes on."
+        durable = self.is_durable(self.desk.resume())
+        return "Trading goes on." if durable else "Trading goes on, but the journal does not have it yet."
 
     def flatten(self) -> Iterator[str]:
         """Close the position by reducing orders inside the limits; yield progress, last whether it is flat."""
@@ -130,7 +138,7 @@ class Trader:
             self.book.frame_latency(),
             self.book.counters(),
             last_reject=orjson.loads(page)["last_refusal"],
-            price_decimals=self.price_decimals,
+            price_decimals=self.market.decimals,
         )
 
     def wait_synced(self, timeout_s: float = SYNC_WAIT_S) -> bool:
@@ -148,11 +156,6 @@ class Trader:
     def pause(self, seconds: float) -> None:
         """Sleep in slices, so that signals are seen."""
         _wait_until(lambda: False, seconds)
-
-    @staticmethod
-    def parse_quantity(text: str) -> int:
-        """Return an exact decimal as an integer of 10⁻⁸; ValueError otherwise."""
-        return parse_e8(text)
 
 
 def _wait_until(ready: Any, timeout_s: float) -> bool:  # noqa: ANN401 - a test without arguments

@@ -27,6 +27,8 @@ copy_settings() {
     rm -rf "$folder/etc/apt"
     cp -a /etc/apt "$folder/etc/apt"
     cp -L /etc/resolv.conf "$folder/etc/resolv.conf"
+    # Every installed Debian has this file; debootstrap leaves it to the installer.
+    [ -e "$folder/etc/hosts" ] || echo '127.0.0.1 localhost' >"$folder/etc/hosts"
     mkdir -p "$folder/etc/ssl" "$folder/usr/local/share" "$folder/srv/.cargo" "$folder/srv/.config"
     cp -a /etc/ssl/certs "$folder/etc/ssl/"
     cp -a /usr/local/share/ca-certificates "$folder/usr/local/share/" 2>/dev/null || true

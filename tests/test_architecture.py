@@ -33,7 +33,7 @@ DEFAULT_PYTHON = {"websocket-client", "orjson", "prompt-toolkit", "python-dotenv
 CRATES = {
     "rust_core/engine": {"rtrb", "serde", "serde_json", "loom", "+criterion", "+proptest"},
     "rust_core/link": {"rustix", "rustls", "rustls-native-certs", "+criterion", "+proptest", "+tungstenite"},
-    "rust_core": {"engine", "link", "pyo3", "rustix"},
+    "rust_core": {"engine", "link", "pyo3", "rustix", "serde_json"},
 }
 UNSAFE_ALLOWED: set[str] = set()
 ENGINE_MUST_NOT_KNOW = re.compile(
@@ -149,8 +149,8 @@ def test_only_app_starts_threads() -> None:
 
 
 def test_only_the_way_in_knows_who_put_the_parts_together() -> None:
-    """The composition root is imported by the command line and the package's front alone."""
-    parts = [(name, tree) for name, tree in package() if name not in {"cli.py", "__main__.py", "__init__.py"}]
+    """The composition root is imported by the ways in alone: a terminal session and the background."""
+    parts = [(name, tree) for name, tree in package() if name not in {"terminal.py", "background.py"}]
     known = re.compile(r"(pytrader|\.+)\.?app(\..*)?")
     assert not [(name, full) for name, tree in parts for full in imports(tree) if known.fullmatch(full)]
 

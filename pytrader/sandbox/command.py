@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 import sys
+from typing import Any
 
 from pytrader.sandbox.market import START_TICKS, Market
 from pytrader.sandbox.scenario import SCENARIOS
@@ -76,12 +77,13 @@ async def _serve(given: argparse.Namespace) -> int:
     market = Market(given.seed, SCENARIOS[given.scenario], rate=given.rate, start_ticks=given.start_price)
     server = Server(market, ping_s=given.ping_seconds)
     ended = _end_signals(given.parent_pipe)
+    faulted = _end_on_fault(ended)
     port = await server.start(given.port, tls)
     scheme = "https" if tls else "http"
     print(f"Offline market on {scheme}://{HOST}:{port} (scenario {given.scenario}, seed {given.seed})", flush=True)
     await ended.wait()
     await server.stop()
-    return 0
+    return 1 if faulted else 0
 
 
 def _end_signals(parent_pipe: bool) -> asyncio.Event:
@@ -98,3 +100,18 @@ def _end_signals(parent_pipe: bool) -> asyncio.Event:
     if parent_pipe:
         loop.add_reader(0, read_parent)
     return ended
+
+
+def _end_on_fault(ended: asyncio.Event) -> list[BaseException]:
+    """Let a mistake of our own end the process instead of leaving a market that stands still; return them."""
+    faults: list[BaseException] = []
+
+    def note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None and not isinstance(error, OSError):  # a client's broken connection is no mistake of ours
+            faults.append(error)
+            ended.set()
+
+    asyncio.get_running_loop().set_exception_handler(note)
+    return faults

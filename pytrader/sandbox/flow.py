@@ -208,7 +208,7 @@ class Flow:
             return
         follows = self.rng.random() < 0.72
         bids, asks = self.book.bids, self.book.asks
-        step = width - 1 if self.rng.random() < 0.4 else 1 + int(self.rng.random() * (width - 1))
+        step = width - 1 if self.rng.random() < 0.45 else 1 + int(self.rng.random() * (width - 1))
         ladder = bids if self._pressure_up == follows else asks
         tick = bids.best() + step if ladder is bids else asks.best() - step
         self._targets[ladder.sign] = self._draw(self._target)

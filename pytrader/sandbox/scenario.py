@@ -32,8 +32,8 @@ class Scenario:
 
 CALM = Scenario(
     name="calm", deep_rate=60.0, deep_size=5.0, touch_rate=23.0, touch_size=3.4, take_rate=8.5, take_tail=1.5,
-    run_rate=0.34, run_size=8.0, push_gap_ms=12.0, push_deep=55.0, push_scale=0.95, mood_spread=0.7, mood_seconds=3.0,
-    excite=2.0, excite_ms=60.0,
+    run_rate=0.48, run_size=6.0, push_gap_ms=12.0, push_deep=55.0, push_scale=1.5, mood_spread=0.7, mood_seconds=3.0,
+    excite=1.7, excite_ms=60.0,
 )  # fmt: skip
 
 SCENARIOS: dict[str, Scenario] = {
@@ -43,7 +43,7 @@ SCENARIOS: dict[str, Scenario] = {
         # The recordings' busiest second (954 trades, 505 bookTickers, 3,500 depth levels), sustained.
         replace(CALM, name="busy", deep_rate=400.0, touch_rate=70.0, take_rate=175.0, take_tail=1.15, mood_spread=0.3),
         replace(CALM, name="crash", deep_rate=400.0, touch_rate=60.0, take_rate=60.0, take_tail=1.25, push_scale=4.0,
-                fall_rate=2.8, fall_s=(5.0, 65.0), mood_spread=0.4),
+                fall_rate=4.5, fall_s=(5.0, 65.0), mood_spread=0.4),
         replace(CALM, name="quiet", deep_rate=4.0, touch_rate=1.2, touch_size=1.5, take_rate=0.4, run_rate=0.03,
                 silence_s=(2.5, 6.0)),
         replace(CALM, name="thin", size_scale=0.02, push_scale=1.5),

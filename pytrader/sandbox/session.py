@@ -54,6 +54,7 @@ class Session(asyncio.Protocol):
         self._websocket: WSConnection | None = None
         self._request: h11.Request | None = None
         self._body = b""
+        self._text = ""  # of a message that is still coming
         self._messages: deque[float] = deque(maxlen=MOST_MESSAGES_A_SECOND + 1)
         self._unanswered_since: float | None = None
         self.subscriptions: Subscriptions | None = None
@@ -140,10 +141,11 @@ class Session(asyncio.Protocol):
         websocket = WSConnection(ConnectionType.SERVER)
         self._websocket = websocket
         websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
-        trailing, _ = self._http.trailing_data
-        if trailing:
-            websocket.receive_data(trailing)
         self._websocket_events()
+        early, _ = self._http.trailing_data  # sent by a client that did not wait for our answer
+        if early and self.subscriptions is not None:
+            websocket.receive_data(early)
+            self._websocket_events()
 
     def _websocket_events(self) -> None:
         assert self._websocket is not None
@@ -159,8 +161,11 @@ class Session(asyncio.Protocol):
 
     def _websocket_event(self, event: Event) -> None:
         assert self.subscriptions is not None
-        if isinstance(event, TextMessage) and event.message_finished:
-            self.send(frames.websocket_text(self.subscriptions.reply(event.data)))
+        if isinstance(event, TextMessage):
+            self._text += event.data
+            if event.message_finished:
+                self.send(frames.websocket_text(self.subscriptions.reply(self._text)))
+                self._text = ""
         elif isinstance(event, Ping) and self._exchange.answers_pings():
             self._write(event.response())
         elif isinstance(event, Pong):

@@ -85,7 +85,6 @@ pub(crate) struct Book {
     counters: Arc<Counters>,
     latency: Arc<Stage>,
     watch: Arc<CrossWatch>,
-    signal: Arc<Signal>,
     mailbox: Mailbox,
     last_refusal: Mutex<Option<WireError>>,
 }
@@ -96,19 +95,9 @@ impl Book {
         Arc::clone(&self.published)
     }
 
-    /// The writing side; lock it only where a book is driven.
-    pub(crate) fn market(&self) -> &Arc<Mutex<Market>> {
-        &self.market
-    }
-
-    /// Compares every top and trade with the resting orders, and raises [`Book::signal`] on a cross.
+    /// Compares every top and trade with the resting orders, and raises its signal on a cross.
     pub(crate) fn cross_watch(&self) -> Arc<CrossWatch> {
         Arc::clone(&self.watch)
-    }
-
-    /// Raised by [`Book::cross_watch`].
-    pub(crate) fn signal(&self) -> Arc<Signal> {
-        Arc::clone(&self.signal)
     }
 
     /// Sets the hook that a snapshot offered from another thread calls; `None` when no link drives the book any more.
@@ -197,8 +186,7 @@ impl Book {
     #[new]
     #[pyo3(signature = (venue = "binance", symbol = "BTCUSDT"))]
     fn new(venue: &str, symbol: &str) -> PyResult<Book> {
-        let signal = Arc::new(Signal::default());
-        let watch = Arc::new(CrossWatch::new(Arc::clone(&signal)));
+        let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
         let published = Arc::new(Published::new(Arc::clone(&watch)));
         let market = Market::new(venue_named(venue)?, symbol, Arc::clone(&published));
         Ok(Book {
@@ -207,7 +195,6 @@ impl Book {
             market: Arc::new(Mutex::new(market)),
             published,
             watch,
-            signal,
             mailbox: Mailbox::default(),
             last_refusal: Mutex::new(None),
         })

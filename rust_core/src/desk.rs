@@ -11,12 +11,19 @@ use engine::desk::{
 use engine::latency::Histogram;
 use engine::risk::{Assets, Instrument, Limits, Rate, Reason};
 use engine::units::{Money, Now, Price, Qty, Side};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::book::Book;
-use crate::clock::now;
+use crate::clock::{mono_ns as mono_ns_now, now};
+
+pyo3::create_exception!(
+    pytrader._core,
+    EngineFault,
+    PyException,
+    "The engine cannot do what was asked: it has failed, or its journal is behind."
+);
 
 /// `pytrader.__version__`, journaled with every start.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -118,6 +125,13 @@ impl Rules {
         }
     }
 
+    fn check(&self) -> Result<(), String> {
+        self.limits().check()?;
+        self.instrument().check()?;
+        let sane = (0..engine::units::E8).contains(&self.slippage_e8) && self.stale_after_ms > 0;
+        if sane { Ok(()) } else { Err("slippage must be in [0, 1) and the stale age above 0 ms".into()) }
+    }
+
     fn profile(&self) -> Profile {
         let assets = Assets { base: self.base.clone(), quote: self.quote.clone() };
         Profile { execution: self.execution.clone(), venue: self.venue.clone(), symbol: self.symbol.clone(), assets }
@@ -149,11 +163,13 @@ pub struct Desk {
 
 #[pymethods]
 impl Desk {
-    /// A desk that prices on `book`. `rules` is a mapping with the keys of `pytrader.settings.Settings.rules`.
+    /// A desk that prices on `book`. `rules` is a mapping with the keys of `pytrader.paper.RULES`; ValueError for limits
+    /// or filters that no order could be judged by.
     #[new]
-    fn new(book: &Book, rules: Rules) -> Desk {
+    fn new(book: &Book, rules: Rules) -> PyResult<Desk> {
+        rules.check().map_err(PyValueError::new_err)?;
         let core = Core::new(rules.limits(), rules.instrument(), Rate(rules.slippage_e8), rules.health());
-        Desk { shared: Arc::new(SharedDesk::new(core, book.published())), rules, stages: Mutex::default() }
+        Ok(Desk { shared: Arc::new(SharedDesk::new(core, book.published())), rules, stages: Mutex::default() })
     }
 
     /// Folds events of the journal, `(seq, mono_ns, utc_ns, body)`, before `start`. ValueError names the event that
@@ -189,7 +205,8 @@ impl Desk {
         let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
         let asked = at(mono_ns, utc_ns);
         let (outcome, seq) = self.shared.submit(&request, asked);
-        self.stages().decision.record(elapsed(asked, at(mono_ns, utc_ns)));
+        let answered_ns = mono_ns.or(utc_ns).unwrap_or_else(mono_ns_now);
+        self.stages().decision.record(u64::try_from(answered_ns - asked.mono_ns).unwrap_or(0));
         Ok(Verdict::new(outcome, seq))
     }
 
@@ -210,30 +227,36 @@ impl Desk {
         Ok(Verdict::new(self.shared.check(&request, at(mono_ns, utc_ns)), 0))
     }
 
-    /// Asks for the end of an open order; false if it is not open.
+    /// Asks for the end of an open order; returns the number of the newest event then, None if it is not open.
     #[pyo3(signature = (order_id, mono_ns=None, utc_ns=None))]
-    fn cancel(&self, order_id: u64, mono_ns: Option<i64>, utc_ns: Option<i64>) -> bool {
+    fn cancel(&self, order_id: u64, mono_ns: Option<i64>, utc_ns: Option<i64>) -> Option<u64> {
         let command = Command::Cancel { order: order_id, reason: Reason::User };
-        self.shared.command(&command, at(mono_ns, utc_ns)) == Outcome::Done
+        let (outcome, seq) = self.shared.command_at(&command, at(mono_ns, utc_ns));
+        (outcome == Outcome::Done).then_some(seq)
     }
 
-    /// Asks for the end of every open order. `session_end` names the reason SESSION_END instead of USER.
+    /// Asks for the end of every open order; returns the number of the newest event then. `session_end` names the reason SESSION_END instead of USER.
     #[pyo3(signature = (session_end=false, mono_ns=None, utc_ns=None))]
-    fn cancel_all(&self, session_end: bool, mono_ns: Option<i64>, utc_ns: Option<i64>) {
+    fn cancel_all(&self, session_end: bool, mono_ns: Option<i64>, utc_ns: Option<i64>) -> u64 {
         let reason = if session_end { Reason::SessionEnd } else { Reason::User };
-        self.shared.command(&Command::CancelAll { reason }, at(mono_ns, utc_ns));
+        self.shared.command_at(&Command::CancelAll { reason }, at(mono_ns, utc_ns)).1
     }
 
-    /// Stops trading at once, until `resume`: no new order leaves, open orders are asked to end.
+    /// Stops trading at once, until `resume`: no new order leaves, open orders are asked to end. Returns the number of
+    /// the newest event then: once it is durable, so is the halt.
     #[pyo3(signature = (cause, detail, mono_ns=None, utc_ns=None))]
-    fn halt(&self, cause: &str, detail: &str, mono_ns: Option<i64>, utc_ns: Option<i64>) {
-        self.shared.halt(cause, detail, at(mono_ns, utc_ns));
+    fn halt(&self, cause: &str, detail: &str, mono_ns: Option<i64>, utc_ns: Option<i64>) -> u64 {
+        self.shared.halt(cause, detail, at(mono_ns, utc_ns))
     }
 
-    /// Lets trading go on after a halt. A loss latch stays until the next UTC day.
+    /// Lets trading go on after a halt; returns the number of the newest event then. A loss latch stays until the next
+    /// UTC day. EngineFault while the journal cannot keep up, or after the engine failed.
     #[pyo3(signature = (mono_ns=None, utc_ns=None))]
-    fn resume(&self, mono_ns: Option<i64>, utc_ns: Option<i64>) {
-        self.shared.command(&Command::Resume, at(mono_ns, utc_ns));
+    fn resume(&self, mono_ns: Option<i64>, utc_ns: Option<i64>) -> PyResult<u64> {
+        match self.shared.resume(at(mono_ns, utc_ns)) {
+            (Outcome::Withheld(reason), _) => Err(EngineFault::new_err(format!("not resumed: {}", reason.code()))),
+            (_, seq) => Ok(seq),
+        }
     }
 
     /// Values the position at its closing side; alone it can trip the loss latch.
@@ -285,6 +308,11 @@ impl Desk {
         Ok(PyBytes::new(py, text.as_bytes()))
     }
 
+    /// A panic broke the engine: every order is refused, and nothing more is known of the state.
+    fn faulted(&self) -> bool {
+        self.shared.faulted()
+    }
+
     /// Signed position, 10⁻⁸ base.
     fn position_e8(&self) -> PyResult<i64> {
         self.shared.read(|desk, _| desk.state.ledger.position.0).ok_or_else(failed)
@@ -331,10 +359,6 @@ impl Stages {
     }
 }
 
-fn elapsed(from: Now, to: Now) -> u64 {
-    u64::try_from(to.mono_ns - from.mono_ns).unwrap_or(0)
-}
-
 /// The time of a call: the clock's, unless the caller runs on its own.
 pub(crate) fn at(mono_ns: Option<i64>, utc_ns: Option<i64>) -> Now {
     match (mono_ns, utc_ns) {
@@ -365,5 +389,5 @@ fn request(
 }
 
 fn failed() -> PyErr {
-    PyRuntimeError::new_err("the engine has failed; restart pytrader: the journal holds everything up to the failure")
+    EngineFault::new_err("the engine has failed; restart pytrader: the journal holds everything up to the failure")
 }

@@ -3,6 +3,7 @@
 mod book;
 mod clock;
 mod desk;
+mod link;
 mod mailbox;
 mod replay;
 mod simulator;
@@ -16,7 +17,9 @@ mod _core {
     #[pymodule_export]
     use crate::book::{Book, Top};
     #[pymodule_export]
-    use crate::desk::{Desk, Verdict};
+    use crate::desk::{Desk, EngineFault, Verdict};
+    #[pymodule_export]
+    use crate::link::{Ended, Link, Waker};
     #[pymodule_export]
     use crate::replay::Replay;
     #[pymodule_export]

@@ -36,9 +36,9 @@ impl Simulator {
         taker_fee_e8: i64,
         maker_fee_e8: i64,
     ) -> PyResult<Simulator> {
-        if !(0..=max_delay_ms).contains(&min_delay_ms) {
+        if !(0..=max_delay_ms).contains(&min_delay_ms) || taker_fee_e8 < 0 || maker_fee_e8 < 0 {
             return Err(PyValueError::new_err(format!(
-                "delays from {min_delay_ms} to {max_delay_ms} ms are out of order"
+                "delays from {min_delay_ms} to {max_delay_ms} ms are out of order, or a fee is negative"
             )));
         }
         let rules = Rules {

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 /// Raises ValueError for any other text and for values above 92233720368.54775807.
 #[pyfunction]
 pub(crate) fn parse_e8(text: &str) -> PyResult<i64> {
-    engine::units::parse_e8(text.as_bytes()).map_err(|error| PyValueError::new_err(format!("{text:?}: {error}")))
+    engine::units::parse_e8(text.as_bytes()).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Writes an integer of 10⁻⁸ as the shortest exact decimal text, without trailing zeros.

@@ -13,6 +13,9 @@ use crate::units::Now;
 use crate::view::View;
 use crate::wake::{CrossWatch, Signal};
 
+/// How long to leave a journal that is behind alone before looking again.
+const HELD_BACK: Duration = Duration::from_millis(10);
+
 enum Message {
     Order(u64, OrderRequest),
     Cancel(u64, Reason),
@@ -73,6 +76,10 @@ impl SimulatedVenue {
 
     /// Waits until something is to be done at the venue, at most `longest`. `now` is the time of the call.
     pub fn wait(&self, now: Now, longest: Duration) {
+        if self.held_back() {
+            self.signal.wait(longest.min(HELD_BACK));
+            return;
+        }
         let due_ns = self.lock().simulator.next_due();
         let until_due = due_ns.map_or(longest, |due| Duration::from_nanos((due - now.mono_ns).max(0) as u64));
         if !until_due.is_zero() {
@@ -87,8 +94,8 @@ impl SimulatedVenue {
 
     /// Does what is due at `now` and reports it; returns the number of reports.
     pub fn step(&self, now: Now) -> usize {
-        if self.desk.spare() < RING / 8 {
-            return 0; // the journal is behind: what happens next must still find room in its ring
+        if self.held_back() {
+            return 0;
         }
         let mut exchange = self.lock();
         let exchange = &mut *exchange;
@@ -105,6 +112,11 @@ impl SimulatedVenue {
         let count = exchange.reports.len();
         exchange.reports.drain(..).for_each(|report| self.desk.report(report, now));
         count
+    }
+
+    /// The journal is behind: what happens next must still find room in its ring.
+    fn held_back(&self) -> bool {
+        self.desk.spare() < RING / 8
     }
 
     /// A top that came while the bounds were being stated was compared with the old ones.

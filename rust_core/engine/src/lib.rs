@@ -4,6 +4,7 @@
 //! money is an integer, and the same inputs give the same events on every machine.
 
 pub mod book;
+pub mod breach;
 pub mod desk;
 pub mod execution;
 pub mod latency;

@@ -2,11 +2,10 @@
 //!
 //! Exactly at a limit passes, except the day's loss: a loss equal to the limit trips.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::units::{E8, Money, Now, Price, Qty, SECOND_NS, Side, format_decimal};
+pub use crate::breach::{Assets, Breach, Breaches, Clause, Reason};
+use crate::units::{E8, Money, Now, Price, Qty, SECOND_NS, Side};
 use crate::view::{Level, View};
 
 /// Most stamps that the rate window can hold, and so the highest rate limit that can be set.
@@ -19,17 +18,23 @@ pub struct Rate(pub i64);
 impl Rate {
     /// `price` moved against an order of `side` by this fraction, rounded against it to 10⁻⁸.
     pub fn against(self, side: Side, price: Price) -> Price {
-        let moved = i128::from(price.0) * (i128::from(E8) + i128::from(side.sign()) * i128::from(self.0));
-        let (floor, rest) = (moved.div_euclid(i128::from(E8)), moved.rem_euclid(i128::from(E8)));
-        let rounded = if side == Side::Buy && rest > 0 { floor + 1 } else { floor };
-        Price(i64::try_from(rounded).unwrap_or(i64::MAX))
+        // Products of real prices fit i64, whose division by a constant is a multiplication; i128's is a call.
+        let step = match price.0.checked_mul(self.0) {
+            Some(exact) => i128::from(exact.div_euclid(E8)) + i128::from(exact.rem_euclid(E8) > 0),
+            None => Rate::ceiling(i128::from(price.0) * i128::from(self.0)),
+        };
+        let moved = i128::from(price.0) + i128::from(side.sign()) * step;
+        Price(i64::try_from(moved).unwrap_or(i64::MAX))
     }
 
     /// This fraction of `amount`, rounded up to 10⁻¹⁶ (fees never round in the payer's favour).
     pub fn of(self, amount: Money) -> Money {
-        let exact = amount.0 * i128::from(self.0);
-        let rounds_up = exact.rem_euclid(i128::from(E8)) > 0;
-        Money(exact.div_euclid(i128::from(E8)) + i128::from(rounds_up))
+        Money(Rate::ceiling(amount.0 * i128::from(self.0)))
+    }
+
+    /// A product with a rate in units of 1 again, rounded up.
+    fn ceiling(product: i128) -> i128 {
+        product.div_euclid(i128::from(E8)) + i128::from(product.rem_euclid(i128::from(E8)) > 0)
     }
 }
 
@@ -44,6 +49,20 @@ pub struct Limits {
     pub orders_per_second: u32,
     /// The day's loss at which trading latches, quote.
     pub daily_loss: Money,
+}
+
+impl Limits {
+    /// Refuses limits that no order could be judged by. The error names the limit and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        let rate = self.orders_per_second as usize;
+        match () {
+            () if self.order_notional.0 <= 0 => Err("the order notional limit must be above 0".into()),
+            () if self.position.0 <= 0 => Err("the position limit must be above 0".into()),
+            () if self.daily_loss.0 <= 0 => Err("the daily loss limit must be above 0".into()),
+            () if !(1..=RATE_MAX).contains(&rate) => Err(format!("{rate} orders a second are outside [1, {RATE_MAX}]")),
+            () => Ok(()),
+        }
+    }
 }
 
 /// The venue's filters for the symbol.
@@ -61,155 +80,12 @@ pub struct Instrument {
     pub min_notional: Money,
 }
 
-/// Why an order was refused or ended. The text form is stable: scripts match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)] // each name says what it means; docs/codes.md has a sentence for each
-pub enum Reason {
-    BadQuantity,
-    BadStep,
-    BadTick,
-    MinNotional,
-    EngineFault,
-    JournalUnhealthy,
-    ExecutorNotReady,
-    QueueFull,
-    Halted,
-    DailyLoss,
-    NotReducing,
-    BookUnsynced,
-    BookStale,
-    BookCrossed,
-    RateLimit,
-    NotionalExceedsMax,
-    PositionLimitLong,
-    PositionLimitShort,
-    User,
-    IocRemainder,
-    NoLiquidity,
-    Restart,
-    SessionEnd,
-}
-
-impl Reason {
-    /// The stable text form, `NOTIONAL_EXCEEDS_MAX` and the like.
-    pub fn code(self) -> String {
-        serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-    }
-
-    /// Decimal places of the figures of a breach with this reason.
-    fn places(self) -> usize {
-        match self {
-            Reason::NotionalExceedsMax | Reason::MinNotional | Reason::DailyLoss => 16,
-            Reason::RateLimit | Reason::QueueFull | Reason::BookStale => 0,
-            _ => 8,
-        }
-    }
-
-    /// True where a smaller order could pass.
-    fn is_about_size(self) -> bool {
-        matches!(
-            self,
-            Reason::NotionalExceedsMax | Reason::PositionLimitLong | Reason::PositionLimitShort | Reason::BadStep
-        )
-    }
-}
-
-/// One broken rule with its numbers, in the unit of the rule (money, base, orders, milliseconds).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "BreachText", try_from = "BreachText")]
-pub struct Breach {
-    /// The rule.
-    pub code: Reason,
-    /// What the order would make of it.
-    pub value: i128,
-    /// The limit.
-    pub limit: i128,
-    /// What is left before the limit, never negative. For `RATE_LIMIT` the wait in ms until an order passes.
-    pub headroom: i128,
-}
-
-#[derive(Serialize, Deserialize)]
-struct BreachText {
-    code: Reason,
-    value: String,
-    limit: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    headroom: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    retry_after_ms: Option<i64>,
-}
-
-impl From<Breach> for BreachText {
-    fn from(breach: Breach) -> BreachText {
-        let text = |value| format_decimal(value, breach.code.places());
-        let wait = (breach.code == Reason::RateLimit).then(|| i64::try_from(breach.headroom).unwrap_or(i64::MAX));
-        BreachText {
-            code: breach.code,
-            value: text(breach.value),
-            limit: text(breach.limit),
-            headroom: wait.is_none().then(|| text(breach.headroom)),
-            retry_after_ms: wait,
-        }
-    }
-}
-
-impl TryFrom<BreachText> for Breach {
-    type Error = crate::units::DecimalError;
-
-    fn try_from(text: BreachText) -> Result<Breach, Self::Error> {
-        let value = |field: &str| crate::units::parse_decimal(field, text.code.places());
-        let headroom = match (text.retry_after_ms, &text.headroom) {
-            (Some(wait), _) => i128::from(wait),
-            (None, Some(room)) => value(room)?,
-            (None, None) => 0,
-        };
-        Ok(Breach { code: text.code, value: value(&text.value)?, limit: value(&text.limit)?, headroom })
-    }
-}
-
-/// Every rule that an order broke, in the fixed order of the checks. Holds no heap memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Breaches {
-    rows: [Breach; Breaches::MAX],
-    count: usize,
-}
-
-impl Default for Breaches {
-    fn default() -> Breaches {
-        let empty = Breach { code: Reason::EngineFault, value: 0, limit: 0, headroom: 0 };
-        Breaches { rows: [empty; Breaches::MAX], count: 0 }
-    }
-}
-
-impl Breaches {
-    const MAX: usize = 16;
-
-    /// Adds a breach with its numbers.
-    pub fn add(&mut self, code: Reason, value: i128, limit: i128, headroom: i128) {
-        assert!(self.count < Breaches::MAX, "more breaches than rules");
-        self.rows[self.count] = Breach { code, value, limit, headroom: headroom.max(0) };
-        self.count += 1;
-    }
-
-    /// Adds a breach that has no numbers.
-    pub fn flag(&mut self, code: Reason) {
-        self.add(code, 0, 0, 0);
-    }
-
-    /// The breaches found, in order.
-    pub fn rows(&self) -> &[Breach] {
-        &self.rows[..self.count]
-    }
-
-    /// True if nothing was broken.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// True if a smaller order could pass: every breach is about size.
-    pub fn only_about_size(&self) -> bool {
-        self.rows().iter().all(|breach| breach.code.is_about_size())
+impl Instrument {
+    /// Refuses filters that no order could be judged by.
+    pub fn check(&self) -> Result<(), String> {
+        let sound = self.tick.0 > 0 && self.step.0 > 0 && self.min_quantity.0 > 0 && self.min_notional.0 >= 0;
+        let ordered = self.min_quantity <= self.max_quantity;
+        if sound && ordered { Ok(()) } else { Err(format!("the venue's filters make no sense: {self:?}")) }
     }
 }
 
@@ -307,62 +183,22 @@ impl RateWindow {
     }
 }
 
-/// Names of the base and quote asset for sentences.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assets {
-    /// Base asset, `BTC`.
-    pub base: String,
-    /// Quote asset, `USDT`.
-    pub quote: String,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-/// `$50,000`, with decimals only where there are any.
-fn dollars(amount: i128) -> String {
-    let text = format_decimal(amount, 16);
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 && digit.is_ascii_digit() && !grouped.ends_with('-') {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    fraction.map_or_else(|| format!("${grouped}"), |cents| format!("${grouped}.{cents}"))
-}
-
-/// A breach as a clause of the refusal sentence.
-pub struct Clause<'a>(pub &'a Breach, pub &'a Assets);
-
-impl fmt::Display for Clause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Clause(breach, assets) = self;
-        let (value, limit) =
-            (format_decimal(breach.value, breach.code.places()), format_decimal(breach.limit, breach.code.places()));
-        let base = &assets.base;
-        match breach.code {
-            Reason::NotionalExceedsMax => write!(f, "notional exceeds {} limit", dollars(breach.limit)),
-            Reason::PositionLimitLong | Reason::PositionLimitShort => {
-                write!(f, "position would be {value} {base}, limit {limit} {base}")
-            }
-            Reason::RateLimit => write!(f, "more than {limit} orders in a second, retry in {} ms", breach.headroom),
-            Reason::DailyLoss => {
-                write!(f, "daily loss of {} reached the {} limit", dollars(breach.value), dollars(breach.limit))
-            }
-            Reason::MinNotional => {
-                write!(f, "notional {} is below the venue's minimum {}", dollars(breach.value), dollars(breach.limit))
-            }
-            Reason::BadQuantity => write!(f, "quantity {value} {base} is outside the venue's bounds ({limit} {base})"),
-            Reason::BadStep => write!(f, "quantity {value} {base} is not a multiple of the lot {limit} {base}"),
-            Reason::BadTick => write!(f, "price {value} is not a multiple of the tick {limit}"),
-            Reason::BookStale => write!(f, "the book is {value} ms old, limit {limit} ms"),
-            Reason::BookUnsynced => f.write_str("the book is not synchronised"),
-            Reason::BookCrossed => f.write_str("the book is crossed or one-sided"),
-            Reason::Halted => f.write_str("trading is halted"),
-            Reason::NotReducing => f.write_str("the order would not reduce the position"),
-            Reason::JournalUnhealthy => f.write_str("the journal cannot be written"),
-            Reason::ExecutorNotReady => f.write_str("the executor is not ready"),
-            Reason::QueueFull => write!(f, "the engine is at its capacity ({limit})"),
-            other => f.write_str(&other.code().to_lowercase()),
+    proptest! {
+        #[test]
+        fn a_price_moves_against_the_order_by_the_exact_fraction_rounded_against_it(
+            price in prop_oneof![1..10_000_000 * E8, 0..=i64::MAX / 2],
+            rate in prop_oneof![Just(0), 0..=E8 / 10],
+        ) {
+            let exact = |sign: i128| i128::from(price) * (i128::from(E8) + sign * i128::from(rate));
+            let up = (exact(1) + i128::from(E8) - 1) / i128::from(E8);
+            let down = exact(-1) / i128::from(E8);
+            prop_assert_eq!(i128::from(Rate(rate).against(Side::Buy, Price(price)).0), up);
+            prop_assert_eq!(i128::from(Rate(rate).against(Side::Sell, Price(price)).0), down);
         }
     }
 }

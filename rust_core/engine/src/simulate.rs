@@ -115,7 +115,7 @@ impl Simulator {
     pub fn due(&mut self, now: Now, view: &View, prints: &[Print], reports: &mut Vec<Report>) {
         self.refresh_taken(view);
         let trust = trust(&view.top, now, self.rules.stale_after_ns);
-        for arrived in self.take_arrived(now) {
+        while let Some(arrived) = self.next_arrived(now) {
             match arrived.cargo {
                 Cargo::Order(request) => self.arrive(&arrived, &request, trust, now, view, reports),
                 Cargo::Cancel(reason) => self.arrive_cancel(arrived.order, reason, reports),
@@ -126,12 +126,12 @@ impl Simulator {
         }
     }
 
-    fn take_arrived(&mut self, now: Now) -> Vec<Travelling> {
-        let (mut arrived, travelling): (Vec<_>, Vec<_>) =
-            self.travelling.drain(..).partition(|travelling| travelling.due_ns <= now.mono_ns);
-        self.travelling = travelling;
-        arrived.sort_by_key(|travelling| (travelling.due_ns, travelling.order));
-        arrived
+    /// Takes the next arrival out of the air: the earliest, and of equals the one that was sent first. One at a time,
+    /// so that a cancel still finds an order that is due after it in the same step.
+    fn next_arrived(&mut self, now: Now) -> Option<Travelling> {
+        let due = self.travelling.iter().enumerate().filter(|(_, sent)| sent.due_ns <= now.mono_ns);
+        let (index, _) = due.min_by_key(|(index, sent)| (sent.due_ns, *index))?;
+        Some(self.travelling.remove(index))
     }
 
     fn arrive(
@@ -216,17 +216,18 @@ impl Simulator {
         let mut resting = std::mem::take(&mut self.resting);
         resting.sort_by_key(|resting| (-resting.side.sign() * resting.limit.0, resting.order));
         for order in &mut resting {
-            let filled = Qty(self.from_top(order, view).0 + from_prints(order, &mut left).0);
-            if filled.0 > 0 {
-                order.remaining.0 -= filled.0;
-                reports.push(self.maker_fill(order, filled, view));
+            let open = order.remaining;
+            order.remaining.0 -= self.take_top(order, view).0;
+            order.remaining.0 -= take_prints(order, &mut left).0;
+            if order.remaining < open {
+                reports.push(self.maker_fill(order, Qty(open.0 - order.remaining.0), view));
             }
         }
         resting.retain(|order| order.remaining.0 > 0);
         self.resting = resting;
     }
 
-    fn from_top(&mut self, order: &Resting, view: &View) -> Qty {
+    fn take_top(&mut self, order: &Resting, view: &View) -> Qty {
         let mut filled = 0;
         for level in view.takes(order.side) {
             let reached = (order.limit.0 - level.price.0) * order.side.sign() >= 0;
@@ -277,7 +278,7 @@ fn within(request: &OrderRequest, price: Price) -> bool {
 }
 
 /// Takes what trades strictly through the limit offer; a trade serves each quantity once.
-fn from_prints(order: &Resting, prints: &mut [Print]) -> Qty {
+fn take_prints(order: &Resting, prints: &mut [Print]) -> Qty {
     let mut filled = 0;
     for print in prints.iter_mut().filter(|print| print.recv_ns >= order.since_ns) {
         if (order.limit.0 - print.price.0) * order.side.sign() > 0 {

@@ -96,8 +96,8 @@ pub enum DecimalError {
 impl fmt::Display for DecimalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            DecimalError::Malformed => "not a decimal number of up to 12 digits and 8 decimals",
-            DecimalError::TooLarge => "larger than 92233720368.54775807",
+            DecimalError::Malformed => "must be digits with up to 8 decimals",
+            DecimalError::TooLarge => "must be at most 92233720368.54775807",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Waking the executor: a flag that can be waited for, and the two prices that make it worth raising.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,14 +57,24 @@ impl CrossWatch {
 
     /// States the resting orders. After this call look at the book once: an earlier top was compared with the old prices.
     pub fn set(&self, highest_buy: Option<Price>, lowest_sell: Option<Price>) {
-        self.highest_buy.store(highest_buy.map_or(i64::MIN, |price| price.0), Ordering::SeqCst);
-        self.lowest_sell.store(lowest_sell.map_or(i64::MAX, |price| price.0), Ordering::SeqCst);
+        self.highest_buy.store(highest_buy.map_or(i64::MIN, |price| price.0), Ordering::Relaxed);
+        self.lowest_sell.store(lowest_sell.map_or(i64::MAX, |price| price.0), Ordering::Relaxed);
+        // With the fence in `crosses`: either the feed sees these prices, or the caller's look at the book sees the
+        // feed's top. Without the pair both could miss each other.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Calls `test` with the highest buy and the lowest sell, after the top or trade was published.
+    #[inline]
+    fn crosses(&self, test: impl FnOnce(i64, i64) -> bool) -> bool {
+        fence(Ordering::SeqCst);
+        test(self.highest_buy.load(Ordering::Relaxed), self.lowest_sell.load(Ordering::Relaxed))
     }
 
     /// Raises the signal if the best ask is at or below the highest buy, or the best bid at or above the lowest sell.
     #[inline]
     pub fn on_top(&self, bid: Price, ask: Price) {
-        if ask.0 <= self.highest_buy.load(Ordering::Relaxed) || bid.0 >= self.lowest_sell.load(Ordering::Relaxed) {
+        if self.crosses(|highest_buy, lowest_sell| ask.0 <= highest_buy || bid.0 >= lowest_sell) {
             self.signal.raise();
         }
     }
@@ -72,7 +82,7 @@ impl CrossWatch {
     /// Raises the signal if a trade went strictly through a resting order's price.
     #[inline]
     pub fn on_trade(&self, price: Price) {
-        if price.0 < self.highest_buy.load(Ordering::Relaxed) || price.0 > self.lowest_sell.load(Ordering::Relaxed) {
+        if self.crosses(|highest_buy, lowest_sell| price.0 < highest_buy || price.0 > lowest_sell) {
             self.signal.raise();
         }
     }

@@ -8,6 +8,9 @@ use engine::view::{Level, Sync};
 use engine::wire::MAX_LEVELS;
 use proptest::prelude::*;
 
+/// Bids and asks as `(price, quantity)`, best first.
+type Rows = (Vec<(i64, i64)>, Vec<(i64, i64)>);
+
 #[derive(Debug, Default)]
 struct Twin {
     bids: BTreeMap<i64, i64>,
@@ -70,13 +73,13 @@ impl Twin {
         self.trim();
     }
 
-    fn sides(&self) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    fn sides(&self) -> Rows {
         let bids = self.bids.iter().rev().map(|(&price, &quantity)| (price, quantity)).collect();
         (bids, self.asks.iter().map(|(&price, &quantity)| (price, quantity)).collect())
     }
 }
 
-fn sides(book: &Book) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+fn sides(book: &Book) -> Rows {
     let pair = |level: Level| (level.price.0, level.quantity.0);
     (book.bids().map(pair).collect(), book.asks().map(pair).collect())
 }
@@ -100,7 +103,7 @@ fn levels(prices: std::ops::Range<i64>, most: usize) -> impl Strategy<Value = Ve
 /// Bids end at 1,010 and asks start at 1,000: a frame may hold one price on both sides and may cross the book.
 fn frames(most: usize) -> impl Strategy<Value = Vec<Frame>> {
     let step = prop_oneof![8 => Just(0_i64), 1 => -6..0_i64, 1 => 1..4_i64];
-    let frame = (step, 1..5_u64, levels(900..1_003, 12), levels(999..1_100, 12));
+    let frame = (step, 1..5_u64, levels(900..1_003, 20), levels(999..1_100, 20));
     prop::collection::vec(frame, 1..most).prop_map(|rows| {
         let mut next = 101_i64;
         let number = |(step, length, bids, asks): (i64, u64, Vec<Level>, Vec<Level>)| {

@@ -127,6 +127,18 @@ fn a_full_ring_refuses_orders_and_keeps_room_for_what_already_left() {
 }
 
 #[test]
+fn halting_and_resuming_without_end_leaves_room_for_what_already_left() {
+    let desk = desk(5);
+    for _ in 0..10_000 {
+        desk.halt("OPERATOR", "again", NOW);
+        desk.resume(NOW);
+    }
+    assert!(desk.spare() >= engine::desk::RING / 4);
+    desk.set_journal(false);
+    assert_eq!(desk.resume(NOW).0, Outcome::Withheld(engine::risk::Reason::JournalUnhealthy));
+}
+
+#[test]
 fn a_waiting_journal_is_woken_by_an_order() {
     let desk = desk(5);
     desk.next_events(100, Duration::ZERO);

@@ -3,6 +3,10 @@
 use crate::units::{Price, Side};
 use crate::view::Level;
 
+/// A frame is merged in one pass if that passes at most this many levels per change; otherwise each change is placed alone.
+const LEVELS_PER_CHANGE: usize = 24;
+/// Fewer changes than this are always placed one by one.
+const FEW_CHANGES: usize = 8;
 /// Levels walked one by one before the search begins to leap.
 const STROLL: usize = 12;
 
@@ -13,11 +17,13 @@ const STROLL: usize = 12;
 pub(super) struct Ladder {
     side: Side,
     levels: Vec<Level>,
+    /// The part of the levels that is being merged; its memory is reused.
+    spare: Vec<Level>,
 }
 
 impl Ladder {
     pub fn new(side: Side) -> Ladder {
-        Ladder { side, levels: Vec::new() }
+        Ladder { side, levels: Vec::new(), spare: Vec::new() }
     }
 
     /// The level with its price turned inside out, or back.
@@ -58,14 +64,59 @@ impl Ladder {
     /// Applies the changes of one frame, then drops the worst levels beyond `bound`.
     #[inline]
     pub fn apply(&mut self, changes: &[Level], bound: usize) {
-        // Frames list levels best first: each search starts where the last one ended.
+        match self.merge_start(changes) {
+            Some(start) => self.merge(start, changes),
+            None => self.place_each(changes),
+        }
+        self.trim(bound);
+    }
+
+    /// Where a merge would start: at the place of the worst change. `None` if the frame is not best first (venues send
+    /// it so) or if its changes are too far apart.
+    fn merge_start(&self, changes: &[Level]) -> Option<usize> {
+        let (last, sign) = (changes.last()?, self.side.sign());
+        if changes.len() < FEW_CHANGES {
+            return None;
+        }
+        let best_first = changes.is_sorted_by(|a, b| a.price.0 * sign > b.price.0 * sign);
+        let start = self.place(Ladder::turned(self.side, *last).price, self.levels.len());
+        (best_first && self.levels.len() - start <= LEVELS_PER_CHANGE * changes.len()).then_some(start)
+    }
+
+    /// Writes the levels from `start` on anew, worst first: the old ones and the changes, by price.
+    fn merge(&mut self, start: usize, changes: &[Level]) {
+        self.spare.clear();
+        self.spare.extend_from_slice(&self.levels[start..]);
+        self.levels.resize(self.levels.len() + changes.len(), Level::default());
+        let (old, out) = (self.spare.as_slice(), &mut self.levels[start..]);
+        let (mut read, mut written) = (0, 0);
+        for &change in changes.iter().rev() {
+            let change = Ladder::turned(self.side, change);
+            // Level by level: the runs are short, and a copy of unknown length costs a wrong guess of its own.
+            while read < old.len() && old[read].price < change.price {
+                out[written] = old[read];
+                (read, written) = (read + 1, written + 1);
+            }
+            read += usize::from(read < old.len() && old[read].price == change.price);
+            // Written in any case, kept if it does not remove: no guess at what cannot be guessed.
+            out[written] = change;
+            written += usize::from(change.quantity.0 != 0);
+        }
+        let rest = &old[read..];
+        out[written..written + rest.len()].copy_from_slice(rest);
+        written += rest.len();
+        self.levels.truncate(start + written);
+    }
+
+    /// Places every change alone, in any order.
+    fn place_each(&mut self, changes: &[Level]) {
+        // Even an unsorted frame tends to go one way: each search starts where the last one ended.
         let mut at = self.levels.len();
         for &change in changes {
             let change = Ladder::turned(self.side, change);
             at = self.place(change.price, at);
             self.put(at, change);
         }
-        self.trim(bound);
     }
 
     /// Sets, inserts or removes at the place that belongs to the price. Removing an absent level is normal.

@@ -1,56 +1,15 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
-use crate::desk::event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Refused, Slippage, Started, Trade,
-};
+use crate::desk::event::{Accepted, End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
 use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
+use crate::desk::receipt::{Report, filled};
 use crate::desk::{Desk, State, permit};
 use crate::risk::{self, Breaches, Reason};
-use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side, div_half_even};
+use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side};
 use crate::view::View;
 
 /// How often an open position is marked in the journal.
 const MARK_EVERY_NS: i64 = 60 * SECOND_NS;
-
-/// What an executor says of an order of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// It rests at its limit.
-    Resting {
-        /// The order.
-        order: u64,
-    },
-    /// It was filled, in part or whole.
-    Filled(Execution),
-    /// It ended without being complete.
-    Ended {
-        /// The order.
-        order: u64,
-        /// How.
-        state: End,
-        /// Why.
-        reason: Reason,
-    },
-}
-
-/// A fill as the executor reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    /// The order.
-    pub order: u64,
-    /// Prices taken, slippage included.
-    pub trades: Vec<Trade>,
-    /// What the same quantity cost at the levels' own prices.
-    pub level_cost: Money,
-    /// Best bid at arrival.
-    pub bid: Price,
-    /// Best ask at arrival.
-    pub ask: Price,
-    /// The order rested and was taken.
-    pub maker: bool,
-    /// Travel time, ns.
-    pub delay_ns: i64,
-}
 
 /// What the desk can be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +21,8 @@ pub enum Command {
     Start(Box<Started>),
     /// Begins the UTC day of `now`, if it is a new one.
     NewDay,
+    /// Asks for the end of orders that must reduce the position and, with all others counted, no longer would.
+    EndSuperfluous,
     Submit(OrderRequest),
     /// Asks for the end of one open order.
     Cancel {
@@ -109,12 +70,13 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
         Command::Open(opened) => events.push(Event::Opened(opened.clone())),
         Command::Start(started) => start(&desk.state, started, events),
         Command::NewDay => new_day(&desk.state, now, events),
+        Command::EndSuperfluous => end_superfluous(&desk.state, events),
         Command::Submit(request) => return submit(desk, request, now, view, events),
         Command::Cancel { order, reason } => return cancel(&desk.state, *order, *reason, events),
-        Command::CancelAll { reason } => cancel_where(&desk.state, *reason, |_| true, events),
+        Command::CancelAll { reason } => cancel_where(&desk.state, *reason, &[], events),
         Command::Release { order } => return release(desk, *order, now, view, events),
         Command::Report(report) => self::report(&desk.state, report, now, events),
-        Command::Mark => mark(&desk.state, now, view, events),
+        Command::Mark => mark(desk, now, view, events),
         Command::Halt(halt) => stop(&desk.state, halt, events),
         Command::Resume => resume(&desk.state, events),
     }
@@ -139,15 +101,27 @@ fn new_day(state: &State, now: Now, events: &mut Vec<Event>) {
 }
 
 fn submit(desk: &Desk, request: &OrderRequest, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
+    match verdict(desk, request, now, view) {
+        Ok(accepted) => {
+            events.push(Event::Accepted(accepted));
+            Outcome::Accepted { order: accepted.order }
+        }
+        Err(refused) => {
+            events.push(Event::Refused(refused.clone()));
+            Outcome::Refused(refused)
+        }
+    }
+}
+
+/// The event that submitting `request` now would give.
+pub fn verdict(desk: &Desk, request: &OrderRequest, now: Now, view: &View) -> Result<Accepted, Box<Refused>> {
     let mut breaches = Breaches::default();
     let notional = judge(desk, request, now, view, &mut breaches);
     if !breaches.is_empty() {
-        return refuse(desk, request, view, &breaches, events);
+        return Err(refused(desk, request, now, view, &breaches));
     }
-    let order = desk.state.orders.newest + 1;
     let (bid, ask) = (view.top.bid.price, view.top.ask.price);
-    events.push(Event::Accepted(Accepted { order, request: *request, notional, bid, ask }));
-    Outcome::Accepted { order }
+    Ok(Accepted { order: desk.state.orders.newest + 1, request: *request, notional, bid, ask })
 }
 
 /// Runs every check in the fixed order: shape, permit, rate, notional, position. Returns the notional.
@@ -220,16 +194,15 @@ fn position(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
     }
 }
 
-fn refuse(desk: &Desk, request: &OrderRequest, view: &View, breaches: &Breaches, events: &mut Vec<Event>) -> Outcome {
-    let largest = breaches.only_about_size().then(|| largest(desk, request, view));
+fn refused(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &Breaches) -> Box<Refused> {
+    let largest = breaches.only_about_size().then(|| largest(desk, request, now, view)).flatten();
     let state = &desk.state;
-    let refused = Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets());
-    events.push(Event::Refused(Box::new(refused.clone())));
-    Outcome::Refused(Box::new(refused))
+    Box::new(Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets()))
 }
 
-/// The largest quantity that passes the notional and the position limit, cut to a whole lot.
-fn largest(desk: &Desk, request: &OrderRequest, view: &View) -> Qty {
+/// The largest quantity that passes the notional and the position limit, cut to a whole lot; `None` where even that
+/// is too small for the venue.
+fn largest(desk: &Desk, request: &OrderRequest, now: Now, view: &View) -> Option<Qty> {
     let (limits, side) = (&desk.state.limits, request.side);
     let affordable = match (request.limit, side) {
         (None, _) => risk::affordable(view.takes(side), side, limits.order_notional, desk.slippage),
@@ -237,7 +210,10 @@ fn largest(desk: &Desk, request: &OrderRequest, view: &View) -> Qty {
         (Some(limit), Side::Sell) => at_price(limits.order_notional, limit.max(view.top.bid.price)),
     };
     let size = affordable.min(desk.room(side)).min(desk.state.instrument.max_quantity);
-    Qty(size.0 - size.0 % desk.state.instrument.step.0)
+    let quantity = Qty(size.0 - size.0 % desk.state.instrument.step.0);
+    let mut breaches = Breaches::default();
+    judge(desk, &OrderRequest { quantity, ..*request }, now, view, &mut breaches);
+    breaches.is_empty().then_some(quantity)
 }
 
 fn at_price(budget: Money, price: Price) -> Qty {
@@ -252,9 +228,37 @@ fn cancel(state: &State, order: u64, reason: Reason, events: &mut Vec<Event>) ->
     Outcome::Done
 }
 
-fn cancel_where(state: &State, reason: Reason, which: impl Fn(&OpenOrder) -> bool, events: &mut Vec<Event>) {
-    let wanted = state.orders.iter().filter(|open| open.cancel.is_none() && which(open));
-    events.extend(wanted.map(|open| Event::CancelRequested { order: open.order, reason }));
+/// Asks for the end of every open order whose number is not in `kept` (in order).
+fn cancel_where(state: &State, reason: Reason, kept: &[u64], events: &mut Vec<Event>) {
+    let wanted = |open: &&OpenOrder| open.cancel.is_none() && kept.binary_search(&open.order).is_err();
+    let requests = state.orders.iter().filter(wanted);
+    events.extend(requests.map(|open| Event::CancelRequested { order: open.order, reason }));
+}
+
+/// The oldest open orders that together at most close the position.
+fn closing_orders(state: &State) -> Vec<u64> {
+    let mut closable = i128::from(state.ledger.position.0.abs());
+    let closes = |open: &&OpenOrder| open.request.side.sign() * state.ledger.position.0.signum() < 0;
+    let fits = |open: &&OpenOrder| {
+        closable -= i128::from(open.remaining().0);
+        closable >= 0
+    };
+    state.orders.iter().filter(closes).filter(fits).map(|open| open.order).collect()
+}
+
+/// An order marked to reduce must do so with all others of its side counted before it, the oldest marked ones first.
+fn end_superfluous(state: &State, events: &mut Vec<Event>) {
+    for side in [Side::Buy, Side::Sell] {
+        let marked = || state.orders.iter().filter(|open| open.request.reduce && open.request.side == side);
+        let mut reserved = state.orders.reserved(side).0 - marked().map(|open| open.remaining().0).sum::<i64>();
+        for open in marked() {
+            let still = permit::reduces(state.ledger.position, Qty(reserved), side, open.remaining());
+            reserved += open.remaining().0;
+            if !still && open.cancel.is_none() && open.state != Phase::Pending {
+                events.push(Event::CancelRequested { order: open.order, reason: Reason::NotReducing });
+            }
+        }
+    }
 }
 
 fn release(desk: &Desk, order: u64, now: Now, view: &View, events: &mut Vec<Event>) -> Outcome {
@@ -265,8 +269,11 @@ fn release(desk: &Desk, order: u64, now: Now, view: &View, events: &mut Vec<Even
         let mut breaches = Breaches::default();
         let side = open.request.side;
         let others = Qty(state.orders.reserved(side).0 - open.remaining().0);
-        let reducing = open.request.reduce && permit::reduces(state.ledger.position, others, side, open.remaining());
-        permit::check(state, &desk.health, now, &view.top, reducing, &mut breaches);
+        let reducing = permit::reduces(state.ledger.position, others, side, open.remaining());
+        if open.request.reduce && !reducing {
+            breaches.flag(Reason::NotReducing);
+        }
+        permit::check(state, &desk.health, now, &view.top, open.request.reduce && reducing, &mut breaches);
         breaches.rows().first().map(|breach| breach.code)
     });
     match withheld {
@@ -293,80 +300,32 @@ fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
     };
     let open = state.orders.get(order).unwrap_or_else(|| panic!("report for order {order}, which is not open"));
     events.push(match report {
-        Report::Resting { order } => Event::Resting { order: *order },
+        Report::Resting { order } => Event::Resting(Rested {
+            order: *order,
+            side: open.request.side,
+            quantity: open.remaining(),
+            limit: open.request.limit,
+        }),
         Report::Ended { state, reason, .. } => ended(open, *state, *reason),
         Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
     });
 }
 
-fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
-    let quantity = Qty(execution.trades.iter().map(|trade| trade.quantity.0).sum());
-    let cost = Money(execution.trades.iter().map(|trade| trade.price.times(trade.quantity).0).sum());
-    let fee = Money(execution.trades.iter().map(|trade| trade.fee.0).sum());
-    Filled {
-        order: open.order,
-        side: open.request.side,
-        quantity: open.request.quantity,
-        filled: quantity,
-        done: quantity == open.remaining(),
-        trades: execution.trades.clone(),
-        cost,
-        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
-        maker: execution.maker,
-        decision_mid: mid(open.bid, open.ask),
-        arrival_mid: mid(execution.bid, execution.ask),
-        delay_ns: execution.delay_ns,
-        elapsed_ns: now.mono_ns - open.accepted.mono_ns,
-        slippage: slippage(open, execution, quantity, cost),
-        drift: drift(state, open, cost),
-        realised: realised(state, open.request.side, execution),
-        fee,
-    }
-}
-
-fn mid(bid: Price, ask: Price) -> Price {
-    Price(i64::try_from(div_half_even(i128::from(bid.0) + i128::from(ask.0), 2)).unwrap_or(i64::MAX))
-}
-
-/// Splits the cost beyond the decision's mid. The parts are differences of one chain, so they add up exactly.
-fn slippage(open: &OpenOrder, execution: &Execution, quantity: Qty, cost: Money) -> Slippage {
-    let sign = i128::from(open.request.side.sign());
-    let best = if open.request.side == Side::Buy { execution.ask } else { execution.bid };
-    let at = |price: Price| price.times(quantity).0;
-    let (decided, arrived) = (at(mid(open.bid, open.ask)), at(mid(execution.bid, execution.ask)));
-    let part = |worse: i128, better: i128| Money((worse - better) * sign);
-    Slippage {
-        total: part(cost.0, decided),
-        spread: part(at(best), arrived),
-        depth: part(execution.level_cost.0, at(best)),
-        delay: part(arrived, decided),
-        model: part(cost.0, execution.level_cost.0),
-    }
-}
-
-/// A limit that held at the decision and that the market has moved the order over.
-fn drift(state: &State, open: &OpenOrder, cost: Money) -> Option<Reason> {
-    (open.cost.0 + cost.0 > state.limits.order_notional.0).then_some(Reason::NotionalExceedsMax)
-}
-
-fn realised(state: &State, side: Side, execution: &Execution) -> Money {
-    let mut ledger = state.ledger;
-    Money(execution.trades.iter().map(|trade| ledger.apply(side, trade.price, trade.quantity, trade.fee).0).sum())
-}
-
-/// Values the position at its closing side: trips the loss latch, and journals the price once a minute.
-fn mark(state: &State, now: Now, view: &View, events: &mut Vec<Event>) {
-    let Some(price) = state.closing_price(&view.top) else { return };
-    let loss = state.day_loss(Some(price));
+/// Values the position at its closing side: trips the loss latch, and journals the price once a minute and after a
+/// fill. A book that cannot be traded on values nothing.
+fn mark(desk: &Desk, now: Now, view: &View, events: &mut Vec<Event>) {
+    let state = &desk.state;
+    let trust = permit::trust(&view.top, now, desk.health.stale_after_ns);
+    let Some(loss) = permit::loss_now(state, trust, &view.top) else { return };
     if !state.loss_latched && loss.0 >= state.limits.daily_loss.0 {
         let day = state.day.unwrap_or_else(|| now.utc_day());
         events.push(Event::LossLatched { day, loss });
-        let position = state.ledger.position.0;
-        let adds = |open: &OpenOrder| open.request.side.sign() * position.signum() >= 0;
-        cancel_where(state, Reason::DailyLoss, adds, events);
+        cancel_where(state, Reason::DailyLoss, &closing_orders(state), events);
     }
-    if state.ledger.position.0 != 0 && now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
-        events.push(Event::Marked { price });
+    if let Some(price) = state.closing_price(&view.top).filter(|_| state.ledger.position.0 != 0) {
+        if now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
+            events.push(Event::Marked { price });
+        }
     }
 }
 
@@ -375,7 +334,7 @@ fn stop(state: &State, halt: &Halt, events: &mut Vec<Event>) {
     if state.halted.is_none() {
         events.push(Event::Halted(halt.clone()));
     }
-    cancel_where(state, Reason::Halted, |_| true, events);
+    cancel_where(state, Reason::Halted, &[], events);
 }
 
 fn resume(state: &State, events: &mut Vec<Event>) {

@@ -134,6 +134,19 @@ pub struct Trade {
     pub fee: Money,
 }
 
+/// What is left of an order rests at its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rested {
+    /// The order.
+    pub order: u64,
+    /// Its side.
+    pub side: Side,
+    /// Quantity at rest, > 0.
+    pub quantity: Qty,
+    /// Its price.
+    pub limit: Option<Price>,
+}
+
 /// Where the difference to the mid at the decision came from; the parts add up to `total` exactly. Above zero costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slippage {
@@ -240,9 +253,7 @@ pub enum Event {
         order: u64,
     },
     /// Rests at its limit.
-    Resting {
-        order: u64,
-    },
+    Resting(Rested),
     Filled(Box<Filled>),
     CancelRequested {
         order: u64,

@@ -25,7 +25,7 @@ pub fn evolve(state: &mut State, event: &Event, now: Now) {
             assert!(open.state == Phase::Pending, "order {order} left twice");
             (open.state, open.released) = (Phase::Sent, Some(now));
         }
-        Event::Resting { order } => state.orders.get_mut(*order).state = Phase::Resting,
+        Event::Resting(rested) => state.orders.get_mut(rested.order).state = Phase::Resting,
         Event::Filled(filled) => fill(state, filled, now),
         Event::CancelRequested { order, reason } => state.orders.get_mut(*order).cancel = Some(*reason),
         Event::Ended(ended) => {
@@ -43,6 +43,7 @@ pub fn evolve(state: &mut State, event: &Event, now: Now) {
 
 fn start(state: &mut State, started: &Started, now: Now) {
     state.runs += 1;
+    state.run_began = state.seq;
     (state.seed, state.limits, state.instrument) = (started.seed, started.limits, started.instrument);
     state.rate.rebase(now);
 }
@@ -62,6 +63,8 @@ fn fill(state: &mut State, filled: &Filled, now: Now) {
     let open = state.orders.fill(filled.order, filled.filled, filled.cost);
     assert!(filled.done == (open.remaining().0 == 0), "order {} done {}", filled.order, filled.done);
     state.counts.filled += u64::from(filled.done);
+    // A trade is the newest price known; the next mark of the clock replaces it at once.
+    (state.mark, state.marked_ns) = (filled.trades.last().map(|trade| trade.price), 0);
     let mid = filled.decision_mid.times(filled.filled).0;
     if !filled.maker {
         let travelled = now.mono_ns - open.released.map_or(open.accepted.mono_ns, |released| released.mono_ns);

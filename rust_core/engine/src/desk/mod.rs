@@ -6,17 +6,19 @@ mod event;
 mod evolve;
 mod orders;
 mod permit;
+mod receipt;
 mod shared;
 mod status;
 
-pub use decide::{Command, Execution, Outcome, Report, decide};
+pub use decide::{Command, Outcome, decide};
 pub use event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Slippage, Stamped, Started, Tif,
-    Trade,
+    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
+    Started, Tif, Trade,
 };
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
 pub use permit::{BookTrust, Health, trust};
+pub use receipt::{Execution, Report};
 pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
 
@@ -26,7 +28,7 @@ use crate::latency::{Histogram, Signed};
 use crate::ledger::Ledger;
 use crate::risk::{Assets, Instrument, Limits, Rate, RateWindow};
 use crate::units::{Money, Now, Price, Qty};
-use crate::view::{TopOfBook, View};
+use crate::view::{Sync, TopOfBook, View};
 
 /// Orders and reports counted over the journal's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -48,6 +50,8 @@ pub struct State {
     pub profile: Option<Profile>,
     /// Processes that took up the journal so far.
     pub runs: u64,
+    /// Number of the event with which the newest of them began.
+    pub run_began: u64,
     /// Seed of the simulated executor in this run.
     pub seed: u64,
     /// Limits in force.
@@ -94,6 +98,7 @@ impl State {
         State {
             profile: None,
             runs: 0,
+            run_began: 0,
             seed: 0,
             limits,
             instrument,
@@ -116,10 +121,12 @@ impl State {
         }
     }
 
-    /// The price at which the position could be closed now: bid if long, ask if short; else the newest mark.
+    /// The price at which the position could be closed now: bid if long, ask if short; the newest mark where the book
+    /// is unsynchronised, crossed or one-sided.
     pub fn closing_price(&self, top: &TopOfBook) -> Option<Price> {
         let side = if self.ledger.position.0 >= 0 { top.bid } else { top.ask };
-        if side.quantity.0 > 0 { Some(side.price) } else { self.mark }
+        let known = top.sync == Sync::Live && top.uncrossed();
+        if known { Some(side.price) } else { self.mark }
     }
 
     /// The day's loss at `mark`, below zero for a profit. An unknown mark counts the open position at its cost.
@@ -146,7 +153,7 @@ impl State {
 }
 
 /// The state with what surrounds it: health, extra slippage, the newest time seen, the newest durable event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Desk {
     /// Journaled state.
     pub state: State,
@@ -184,7 +191,11 @@ impl Desk {
         let now = self.seen.max(now);
         self.seen = now;
         self.dispatch(&Command::NewDay, now, view, &mut emit);
-        self.dispatch(command, now, view, &mut emit)
+        let outcome = self.dispatch(command, now, view, &mut emit);
+        if self.state.orders.reducing > 0 {
+            self.dispatch(&Command::EndSuperfluous, now, view, &mut emit);
+        }
+        outcome
     }
 
     fn dispatch(&mut self, command: &Command, now: Now, view: &View, emit: &mut impl FnMut(Stamped)) -> Outcome {
@@ -200,7 +211,16 @@ impl Desk {
 
     /// The verdict on an order, changing nothing.
     pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
-        decide(self, &Command::Submit(*request), self.seen.max(now), view, &mut Vec::new())
+        let now = self.seen.max(now);
+        if self.state.day.is_some_and(|day| day < now.utc_day()) {
+            let mut tomorrow = self.clone();
+            tomorrow.run(&Command::NewDay, now, view, |_| {});
+            return tomorrow.check(request, now, view);
+        }
+        match decide::verdict(self, request, now, view) {
+            Ok(accepted) => Outcome::Accepted { order: accepted.order },
+            Err(refused) => Outcome::Refused(refused),
+        }
     }
 
     /// Quantity of `side` that the position limit still allows, reservations counted.

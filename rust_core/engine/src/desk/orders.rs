@@ -64,13 +64,15 @@ pub struct Orders {
     pub buys: Qty,
     /// Open sells: pending, sent and resting.
     pub sells: Qty,
+    /// Open orders that must reduce the position.
+    pub reducing: usize,
     /// Number of the newest order; 0 before the first.
     pub newest: u64,
 }
 
 impl Default for Orders {
     fn default() -> Orders {
-        Orders { open: Vec::with_capacity(OPEN_MAX), buys: Qty(0), sells: Qty(0), newest: 0 }
+        Orders { open: Vec::with_capacity(OPEN_MAX), buys: Qty(0), sells: Qty(0), reducing: 0, newest: 0 }
     }
 }
 
@@ -104,6 +106,7 @@ impl Orders {
         assert!(accepted.order > self.newest, "order {} after {}", accepted.order, self.newest);
         self.newest = accepted.order;
         self.reserve(accepted.request.side, accepted.request.quantity.0);
+        self.reducing += usize::from(accepted.request.reduce);
         self.open.push(OpenOrder {
             order: accepted.order,
             request: accepted.request,
@@ -148,7 +151,9 @@ impl Orders {
 
     fn remove(&mut self, order: u64) -> OpenOrder {
         let index = self.index(order).unwrap_or_else(|| panic!("order {order} is not open"));
-        self.open.remove(index)
+        let removed = self.open.remove(index);
+        self.reducing -= usize::from(removed.request.reduce);
+        removed
     }
 
     fn reserve(&mut self, side: Side, change: i64) {

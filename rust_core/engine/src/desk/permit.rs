@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::desk::State;
 use crate::risk::{Breaches, Reason};
-use crate::units::{Now, Qty, SECOND_NS, Side};
+use crate::units::{Money, Now, Qty, SECOND_NS, Side};
 use crate::view::{Sync, TopOfBook};
 
 /// What the desk knows of the parts around it. Not journaled: each run finds out anew.
@@ -89,13 +89,23 @@ pub fn check(state: &State, health: &Health, now: Now, top: &TopOfBook, reducing
             _ => breaches.flag(reason),
         }
     }
-    loss(state, now, top, reducing, breaches);
+    if !reducing {
+        loss(state, trust, top, breaches);
+    }
 }
 
-fn loss(state: &State, _now: Now, top: &TopOfBook, reducing: bool, breaches: &mut Breaches) {
-    let loss = state.day_loss(state.closing_price(top));
+/// The day's loss at this moment; `None` where a position is open and the book cannot be trusted to value it.
+pub fn loss_now(state: &State, trust: BookTrust, top: &TopOfBook) -> Option<Money> {
+    let known = state.ledger.position.0 == 0 || trust == BookTrust::Live;
+    known.then(|| state.day_loss(state.closing_price(top)))
+}
+
+/// The latch, and the loss of this moment.
+fn loss(state: &State, trust: BookTrust, top: &TopOfBook, breaches: &mut Breaches) {
     let limit = state.limits.daily_loss;
-    if (state.loss_latched || loss.0 >= limit.0) && !reducing {
-        breaches.add(Reason::DailyLoss, loss.0.max(state.latched_loss.0), limit.0, 0);
+    let now = loss_now(state, trust, top);
+    if state.loss_latched || now.is_some_and(|loss| loss >= limit) {
+        let worst = now.map_or(state.latched_loss, |loss| loss.max(state.latched_loss));
+        breaches.add(Reason::DailyLoss, worst.0, limit.0, 0);
     }
 }

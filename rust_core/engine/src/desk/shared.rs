@@ -3,7 +3,6 @@
 //! Lock order: `journal` or `desk`, never both at once by one thread. No caller holds the GIL's needs inside: nothing
 //! here touches Python, waits for I/O or blocks while the desk is locked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,7 +31,6 @@ pub struct SharedDesk {
     deciding: Mutex<Deciding>,
     journal: Mutex<Consumer<Stamped>>,
     ready: Signal,
-    faulted: AtomicBool,
     published: Arc<Published>,
 }
 
@@ -44,7 +42,6 @@ impl SharedDesk {
             deciding: Mutex::new(Deciding { desk, events, view: View::default() }),
             journal: Mutex::new(journal),
             ready: Signal::default(),
-            faulted: AtomicBool::new(false),
             published,
         }
     }
@@ -56,11 +53,11 @@ impl SharedDesk {
 
     /// True once a panic broke the desk: every later order is refused with `ENGINE_FAULT`.
     pub fn faulted(&self) -> bool {
-        self.faulted.load(Ordering::Acquire)
+        self.deciding.is_poisoned()
     }
 
-    /// Decides an order at once; also returns the number of the newest event then. What follows is told only after
-    /// that number is [`SharedDesk::committed`].
+    /// Decides an order at once; also returns the number of the newest event then, 0 where none was written. What
+    /// follows is told only after that number is [`SharedDesk::committed`].
     pub fn submit(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
         let decided = self.decide(request, now);
         self.ready.raise();
@@ -71,7 +68,7 @@ impl SharedDesk {
         let Some(mut deciding) = self.lock() else { return (fault(request), 0) };
         let deciding = &mut *deciding;
         if deciding.events.slots() < RING / 4 + OPEN_MAX {
-            return (full(request, deciding.events.slots()), deciding.desk.committed);
+            return (full(request, deciding.events.slots()), 0);
         }
         self.published.view_for(request.side, request.quantity, &mut deciding.view);
         let outcome = deciding.run(&Command::Submit(*request), now);
@@ -88,12 +85,29 @@ impl SharedDesk {
 
     /// Runs any other command. Panics if the ring to the journal has no room: capacity is taken at the decision.
     pub fn command(&self, command: &Command, now: Now) -> Outcome {
-        let Some(mut deciding) = self.lock() else { return Outcome::Withheld(Reason::EngineFault) };
+        self.command_at(command, now).0
+    }
+
+    /// [`SharedDesk::command`], with the number of the newest event then.
+    pub fn command_at(&self, command: &Command, now: Now) -> (Outcome, u64) {
+        let Some(mut deciding) = self.lock() else { return (Outcome::Withheld(Reason::EngineFault), 0) };
         self.published.view_for(Side::Buy, Qty(0), &mut deciding.view);
         let outcome = deciding.run(command, now);
+        let seq = deciding.desk.state.seq;
         drop(deciding);
         self.ready.raise();
-        outcome
+        (outcome, seq)
+    }
+
+    /// Lets trading go on after a halt. Refused while the journal cannot keep up: whoever halts and resumes without end
+    /// must not fill the ring that fills need.
+    pub fn resume(&self, now: Now) -> (Outcome, u64) {
+        match self.read(|desk, _| desk.health.journal) {
+            None => (Outcome::Withheld(Reason::EngineFault), 0),
+            Some(false) => (Outcome::Withheld(Reason::JournalUnhealthy), 0),
+            Some(true) if self.spare() < RING / 2 => (Outcome::Withheld(Reason::QueueFull), 0),
+            Some(true) => self.command_at(&Command::Resume, now),
+        }
     }
 
     /// Right before sending. Panics if the order's intent is not durable yet.
@@ -182,9 +196,9 @@ impl SharedDesk {
         }
     }
 
-    /// Stops trading at once and asks for the end of every open order.
-    pub fn halt(&self, cause: &str, detail: &str, now: Now) {
-        self.command(&Command::Halt(Halt { cause: cause.into(), detail: detail.into() }), now);
+    /// Stops trading at once and asks for the end of every open order; returns the number of the newest event then.
+    pub fn halt(&self, cause: &str, detail: &str, now: Now) -> u64 {
+        self.command_at(&Command::Halt(Halt { cause: cause.into(), detail: detail.into() }), now).1
     }
 
     /// Reads the desk and the top of book under the lock.
@@ -194,13 +208,7 @@ impl SharedDesk {
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Deciding>> {
-        match self.deciding.lock() {
-            Ok(deciding) => Some(deciding),
-            Err(_) => {
-                self.faulted.store(true, Ordering::Release);
-                None
-            }
-        }
+        self.deciding.lock().ok()
     }
 }
 

@@ -71,7 +71,7 @@ fn room(desk: &Desk, now: Now, mark: Option<Price>) -> Value {
         "buy": desk.room(Side::Buy),
         "sell": desk.room(Side::Sell),
         "orders_now": (i64::from(limits.orders_per_second) - used).max(0),
-        "daily_loss": format_decimal((limits.daily_loss.0 - loss).max(0), 16),
+        "daily_loss": format_decimal(if desk.state.loss_latched { 0 } else { (limits.daily_loss.0 - loss).max(0) }, 16),
     })
 }
 

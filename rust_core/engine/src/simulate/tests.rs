@@ -166,6 +166,28 @@ fn one_trade_never_fills_more_than_its_own_size() {
 }
 
 #[test]
+fn the_top_and_a_trade_of_one_step_together_fill_no_more_than_is_open() {
+    let mut simulator = Simulator::new(rules());
+    arrive(&mut simulator, 1, &order(Side::Buy, "1", Some("100.5"), Tif::Gtc), &market(1, &BIDS, &ASKS, 0));
+    let through = Print { price: Price(e8("100.4")), quantity: Qty(E8), buyer_is_maker: true, recv_ns: SECOND_NS };
+    let crossed = market(2, &BIDS, &[("100.5", "5")], SECOND_NS);
+    let reports = due_at(&mut simulator, SECOND_NS, &crossed, &[through]);
+    assert_eq!(fills(&reports), pairs(&[("100.5", "1")]));
+}
+
+#[test]
+fn a_cancel_that_arrives_before_its_order_ends_it_also_when_both_are_due_in_one_step() {
+    for number in 1..50 {
+        let mut simulator = Simulator::new(rules());
+        let sent = simulator.accept(number, &order(Side::Buy, "1", Some("90"), Tif::Gtc), at(0));
+        let canceled = simulator.cancel(number, Reason::User, at(1));
+        let reports = due_at(&mut simulator, sent.max(canceled), &market(1, &BIDS, &ASKS, 0), &[]);
+        let end = Report::Ended { order: number, state: End::Canceled, reason: Reason::User };
+        assert_eq!(reports.last(), Some(&end), "order due {sent}, cancel due {canceled}");
+    }
+}
+
+#[test]
 fn a_cancel_travels_and_can_lose_to_the_fill() {
     let mut simulator = Simulator::new(rules());
     let view = market(1, &BIDS, &ASKS, 0);

@@ -190,40 +190,73 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Reads the padded decimals that venues send (`61837.64000000"`): up to 10 digits, a dot, 8 digits, then a quote.
-/// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
-#[inline]
-fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
-    let mut whole = 0_i64;
-    let mut length = 0;
-    for &byte in text.iter().take(11) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit));
+/// Reads the digits of a JSON integer of at most 19 digits; returns it with what stands behind.
+#[inline(always)]
+fn id_in(text: &[u8]) -> Option<(u64, &[u8])> {
+    let head = text.first_chunk().map(|head| u64::from_le_bytes(*head) ^ every(b'0'));
+    // Ids of today have 11 digits: eight at once, then the rest one by one.
+    let at_once = head.filter(|digits| above_nine(*digits) & every(0x80) == 0).map(eight_digits);
+    let (mut value, mut length) = at_once.map_or((0, 0), |value| (value as u64, 8));
+    while let Some(digit) = text.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
-    let rest = text.get(length..)?.first_chunk::<10>()?;
-    let [dot, decimals @ .., quote] = rest;
-    if *dot != b'.' || *quote != b'"' || length == 0 || length > 10 {
-        return None;
-    }
-    let decimals = eight_digits(*decimals)?;
-    // At most 10 digits: 9,999,999,999.99999999 is below i64::MAX × 10⁻⁸.
-    Some((whole.wrapping_mul(crate::units::E8).wrapping_add(decimals), length + 9))
+    let odd = length == 0 || length > 19 || (length > 1 && text[0] == b'0');
+    (!odd).then(|| (value, &text[length..]))
 }
 
-/// Eight ASCII digits at once: pairs, then fours, then all eight, each by one multiplication.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<i64> {
-    let nibbles = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
-    if (nibbles.wrapping_add(0x7676_7676_7676_7676) | nibbles) & 0x8080_8080_8080_8080 != 0 {
+/// The same byte in every place of a word.
+const fn every(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Reads the padded decimals that venues send (`61837.64000000"`): 1 to 7 digits, a dot, 8 digits, then a quote.
+/// Returns the value and its length without the quote; `None` sends the caller to [`parse_e8`].
+///
+/// Where the dot stands decides by a branch, not by arithmetic: the processor guesses it (prices have five digits for
+/// years, sizes one or two) and goes on to the next number while this one is still being computed.
+#[inline(always)]
+fn padded_e8(text: &[u8]) -> Option<(i64, usize)> {
+    match text {
+        [_, _, _, _, _, b'.', ..] => padded_with::<5>(text),
+        [_, b'.', ..] => padded_with::<1>(text),
+        [_, _, b'.', ..] => padded_with::<2>(text),
+        [_, _, _, _, _, _, b'.', ..] => padded_with::<6>(text),
+        [_, _, _, b'.', ..] => padded_with::<3>(text),
+        [_, _, _, _, b'.', ..] => padded_with::<4>(text),
+        [_, _, _, _, _, _, _, b'.', ..] => padded_with::<7>(text),
+        _ => None,
+    }
+}
+
+/// A padded decimal with its dot at `DOT`.
+#[inline(always)]
+fn padded_with<const DOT: usize>(text: &[u8]) -> Option<(i64, usize)> {
+    let text = text.get(..DOT + 10)?;
+    let head = u64::from_le_bytes(*text.first_chunk()?);
+    let decimals = u64::from_le_bytes(*text[DOT + 1..].first_chunk()?) ^ every(b'0');
+    // Shifted so that the digits end the word; the places before them become zeros.
+    let whole = (head ^ every(b'0')) << (64 - 8 * DOT);
+    let odd = (above_nine(whole) | above_nine(decimals)) & every(0x80) != 0;
+    if odd || text[DOT + 9] != b'"' {
         return None;
     }
-    let pairs = nibbles.wrapping_mul(10 * 256 + 1) >> 8 & 0x00FF_00FF_00FF_00FF;
-    let fours = pairs.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_FFFF_0000_FFFF;
-    Some((fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32) as i64)
+    // At most 7 digits: far below i64::MAX × 10⁻⁸.
+    Some((eight_digits(whole).wrapping_mul(crate::units::E8).wrapping_add(eight_digits(decimals)), DOT + 9))
+}
+
+/// Sets the top bit of a byte that is not 0 to 9 (those above it may be wrong then).
+#[inline]
+fn above_nine(digits: u64) -> u64 {
+    digits.wrapping_add(every(0x76)) | digits
+}
+
+/// The number that eight digits (values, not characters) form: pairs, then fours, then all eight.
+#[inline]
+fn eight_digits(digits: u64) -> i64 {
+    let pairs = (digits.wrapping_mul(10 * 256 + 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    (fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32) as i64
 }
 
 /// [`parse_e8`] with the name of the field in the error.
@@ -246,7 +279,7 @@ mod tests {
         }
 
         #[test]
-        fn padded_numbers_take_the_short_way(whole in 0..10_000_000_000_i64, decimals in 0..100_000_000_i64) {
+        fn padded_numbers_take_the_short_way(whole in 0..10_000_000_i64, decimals in 0..100_000_000_i64) {
             let text = format!("{whole}.{decimals:08}\"");
             prop_assert_eq!(padded_e8(text.as_bytes()), Some((whole * 100_000_000 + decimals, text.len() - 1)));
         }

@@ -1,6 +1,6 @@
 //! The rules of the desk, one behaviour per test.
 
-use proptest::prelude::*;
+mod random;
 
 use super::*;
 use crate::risk::Reason;
@@ -235,6 +235,119 @@ fn the_latch_refuses_what_opens_lets_pass_what_reduces_and_ends_with_the_day() {
 }
 
 #[test]
+fn the_latch_also_ends_resting_orders_that_would_turn_the_position_over() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    for quantity in ["1", "2.5", "0.6"] {
+        let outcome = room.run(Command::Submit(limit(Side::Sell, quantity, "11000")), 0);
+        assert!(accepted(&outcome), "{outcome:?}");
+    }
+    room.view = market("7000", "7001", "100", 0);
+    room.run(Command::Mark, SECOND_NS);
+    let ended: Vec<u64> =
+        room.desk.state.orders.iter().filter(|open| open.cancel.is_some()).map(|open| open.order).collect();
+    assert_eq!(ended, [4], "1 + 2.5 close 4, 0.6 more would not");
+}
+
+#[test]
+fn a_book_that_cannot_be_trusted_trips_no_latch() {
+    for spoil in [0, 1, 2] {
+        let mut room = Room::new();
+        room.trade(Side::Buy, "4", "10000", 0);
+        room.view = market("7000", "7001", "100", 0);
+        match spoil {
+            0 => room.view.top.sync = Sync::Desynced,
+            1 => room.view.top.ask.price = usdt("6999"),
+            _ => {}
+        }
+        let stale = at(3 * SECOND_NS);
+        let now = if spoil == 2 { stale } else { at(SECOND_NS) };
+        room.desk.run(&Command::Mark, now, &room.view, |_| {});
+        assert!(!room.desk.state.loss_latched, "case {spoil}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_realised_needs_no_book_to_latch() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.trade(Side::Sell, "4", "7000", 1);
+    room.view.top.sync = Sync::Desynced;
+    room.run(Command::Mark, 2);
+    assert!(room.desk.state.loss_latched);
+}
+
+#[test]
+fn a_check_over_midnight_says_what_submit_will_say() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", 0);
+    room.trade(Side::Sell, "4", "7000", 1);
+    room.run(Command::Mark, 2);
+    room.view = market("10000", "10001", "100", DAY_NS);
+    assert!(accepted(&room.desk.check(&order(Side::Buy, "1"), at(DAY_NS), &room.view)));
+    assert!(accepted(&room.submit(Side::Buy, "1", DAY_NS)));
+}
+
+#[test]
+fn a_fill_is_the_newest_mark_until_the_clock_marks() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4", "10000", DAY_NS - 5);
+    room.run(Command::NewDay, DAY_NS);
+    assert_eq!(room.desk.state.day_start, Money(0), "valued at its own price, not at a price of hours ago");
+}
+
+#[test]
+fn a_reduce_order_that_no_longer_reduces_is_withheld_or_asked_to_end() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "1", "10000", 0);
+    let resting = OrderRequest { reduce: true, ..limit(Side::Sell, "1", "11000") };
+    room.run(Command::Submit(resting), 0);
+    room.run(Command::Release { order: 2 }, 0);
+    room.run(Command::Report(Report::Resting { order: 2 }), 0);
+    room.submit(Side::Sell, "0.5", 0);
+    let asked = Event::CancelRequested { order: 2, reason: Reason::NotReducing };
+    assert_eq!(room.last(), &asked);
+    let mut room = Room::new();
+    room.trade(Side::Buy, "1", "10000", 0);
+    room.run(Command::Submit(reduce(Side::Sell, "1")), 0);
+    room.submit(Side::Sell, "0.5", 0);
+    assert_eq!(room.run(Command::Release { order: 2 }, 0), Outcome::Withheld(Reason::NotReducing));
+}
+
+#[test]
+fn no_largest_size_is_named_that_the_venue_would_refuse() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "4.9", "10000", 0);
+    room.trade(Side::Buy, "0.0999", "10000", 0);
+    let Outcome::Refused(refused) = room.submit(Side::Buy, "1", SECOND_NS) else { panic!("accepted") };
+    assert_eq!(refused.largest, None, "0.0001 is 1 USDT, below the venue's 5");
+}
+
+#[test]
+fn an_order_of_an_earlier_run_is_timed_by_utc() {
+    let mut room = Room::new();
+    room.run(Command::Submit(limit(Side::Buy, "0.5", "9000")), 5 * SECOND_NS);
+    room.run(Command::Release { order: 1 }, 5 * SECOND_NS);
+    room.run(Command::Report(Report::Resting { order: 1 }), 5 * SECOND_NS);
+    let mut later = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    room.journal.iter().for_each(|stamped| later.recover(stamped).expect("in order"));
+    let reboot = |mono_ns: i64| Now { mono_ns, utc_ns: at(60 * SECOND_NS).utc_ns };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    later.run(&Command::Start(Box::new(started)), reboot(1), &room.view, |_| {});
+    let trade = Trade { price: usdt("9000"), quantity: btc("0.5"), fee: Money(0) };
+    let level_cost = trade.price.times(trade.quantity);
+    let (bid, ask) = (usdt("8999"), usdt("9000"));
+    let execution = Execution { order: 1, trades: vec![trade], level_cost, bid, ask, maker: true, delay_ns: 0 };
+    let mut elapsed = None;
+    later.run(&Command::Report(Report::Filled(execution)), reboot(2), &room.view, |stamped| {
+        if let Event::Filled(filled) = stamped.event {
+            elapsed = Some(filled.elapsed_ns);
+        }
+    });
+    assert_eq!(elapsed, Some(55 * SECOND_NS));
+}
+
+#[test]
 fn a_clock_that_jumps_back_reopens_no_day() {
     let mut room = Room::new();
     room.run(Command::Mark, DAY_NS);
@@ -418,154 +531,6 @@ fn a_flip_books_both_halves_exactly() {
     room.trade(Side::Sell, "3", "10100", 1);
     assert_eq!((room.position(), room.desk.state.ledger.realised.to_string()), ("-1".into(), "200".into()));
     assert_eq!(room.restarted(), room.desk.state);
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Submit { buy: bool, lots: i64, limit: Option<i64>, reduce: bool },
-    Release(usize),
-    Fill { pick: usize, part: i64, cents: i64 },
-    Rest(usize),
-    End(usize),
-    Cancel(usize),
-    Price { bid_cents: i64 },
-    Halt,
-    Resume,
-    Mark,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let submit =
-        (any::<bool>(), 1..600_000_i64, proptest::option::of(900_000..1_100_000_i64), proptest::bool::weighted(0.2));
-    prop_oneof![
-        6 => submit.prop_map(|(buy, lots, limit, reduce)| Step::Submit { buy, lots, limit, reduce }),
-        4 => any::<usize>().prop_map(Step::Release),
-        5 => (any::<usize>(), 1..1_000_i64, 900_000..1_100_000_i64).prop_map(|(pick, part, cents)| Step::Fill { pick, part, cents }),
-        2 => any::<usize>().prop_map(Step::Rest),
-        1 => any::<usize>().prop_map(Step::End),
-        1 => any::<usize>().prop_map(Step::Cancel),
-        2 => (900_000..1_100_000_i64).prop_map(|bid_cents| Step::Price { bid_cents }),
-        1 => Just(Step::Halt),
-        2 => Just(Step::Resume),
-        2 => Just(Step::Mark),
-    ]
-}
-
-fn cents(value: i64) -> Price {
-    Price(value * TICK.0)
-}
-
-impl Room {
-    fn pick(&self, pick: usize, wanted: impl Fn(&OpenOrder) -> bool) -> Option<OpenOrder> {
-        let found: Vec<_> = self.desk.state.orders.iter().filter(|open| wanted(open)).copied().collect();
-        (!found.is_empty()).then(|| found[pick % found.len()])
-    }
-
-    fn act(&mut self, step: &Step, ns: i64) {
-        let sent = |open: &OpenOrder| open.state != Phase::Pending;
-        match *step {
-            Step::Submit { buy, lots, limit, reduce } => {
-                let side = if buy { Side::Buy } else { Side::Sell };
-                let tif = if limit.is_some() { Tif::Gtc } else { Tif::Ioc };
-                let request = OrderRequest { side, quantity: Qty(lots * 1_000), limit: limit.map(cents), tif, reduce };
-                self.run(Command::Submit(request), ns);
-            }
-            Step::Release(pick) => {
-                if let Some(open) = self.pick(pick, |open| open.state == Phase::Pending) {
-                    self.run(Command::Release { order: open.order }, ns);
-                }
-            }
-            Step::Fill { pick, part, cents: price } => {
-                if let Some(open) = self.pick(pick, sent) {
-                    let lots = open.remaining().0 / 1_000;
-                    let quantity = Qty((lots * part / 1_000).max(1) * 1_000);
-                    self.fill(open.order, &quantity.to_string(), &cents(price).to_string(), ns);
-                }
-            }
-            Step::Rest(pick) => {
-                if let Some(open) = self.pick(pick, |open| open.state == Phase::Sent && open.request.tif == Tif::Gtc) {
-                    self.run(Command::Report(Report::Resting { order: open.order }), ns);
-                }
-            }
-            Step::End(pick) => {
-                if let Some(open) = self.pick(pick, sent) {
-                    let report = Report::Ended { order: open.order, state: End::Expired, reason: Reason::IocRemainder };
-                    self.run(Command::Report(report), ns);
-                }
-            }
-            Step::Cancel(pick) => {
-                if let Some(open) = self.pick(pick, |_| true) {
-                    self.run(Command::Cancel { order: open.order, reason: Reason::User }, ns);
-                }
-            }
-            Step::Price { bid_cents } => {
-                self.view = market(&cents(bid_cents).to_string(), &cents(bid_cents + 1).to_string(), "3", ns);
-            }
-            Step::Halt => drop(self.run(Command::Halt(Halt { cause: "OPERATOR".into(), detail: "test".into() }), ns)),
-            Step::Resume => drop(self.run(Command::Resume, ns)),
-            Step::Mark => drop(self.run(Command::Mark, ns)),
-        }
-    }
-
-    fn worst(&self) -> (i64, i64) {
-        let state = &self.desk.state;
-        (state.ledger.position.0 + state.orders.buys.0, state.ledger.position.0 - state.orders.sells.0)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn no_sequence_breaks_a_limit_leaks_a_reservation_or_replays_differently(
-        steps in proptest::collection::vec((step(), 0..400_000_000_i64), 1..60),
-    ) {
-        let mut room = Room::new();
-        let mut ns = 0;
-        for (step, pause_ns) in &steps {
-            ns += pause_ns;
-            room.act(step, ns);
-            let (long, short) = room.worst();
-            prop_assert!(long <= 5 * E8 && short >= -5 * E8, "worst case {long} {short} after {step:?}");
-            let open: i64 = room.desk.state.orders.iter().map(|open| open.remaining().0).sum();
-            prop_assert_eq!(open, room.desk.state.orders.buys.0 + room.desk.state.orders.sells.0);
-        }
-        prop_assert_eq!(room.restarted().text(), room.desk.state.text());
-    }
-
-    #[test]
-    fn the_rate_window_equals_brute_force_at_every_nanosecond_around_its_edges(
-        gaps in proptest::collection::vec(prop_oneof![0..4_i64, SECOND_NS - 2..SECOND_NS + 3, 0..SECOND_NS], 1..40),
-        limit in 1..7_u32,
-    ) {
-        let (mut window, mut stamps, mut ns) = (RateWindow::new(), Vec::<i64>::new(), 0);
-        for gap in gaps {
-            ns += gap;
-            for edge in -1..=1 {
-                let now = at(ns + edge);
-                let brute = stamps.iter().filter(|&&stamp| stamp > now.mono_ns - SECOND_NS).count();
-                prop_assert_eq!(window.wait_ns(now, limit) == 0, brute < limit as usize);
-            }
-            if window.wait_ns(at(ns), limit) == 0 {
-                window.accept(at(ns));
-                stamps.push(ns);
-            }
-        }
-    }
-
-    #[test]
-    fn the_largest_size_passes_and_one_lot_more_does_not(lots in 1..900_000_000_i64, size in 1..300_i64) {
-        let mut room = Room::new();
-        room.view = market("10000", "10001", &Qty(size * E8 / 100).to_string(), 0);
-        let asked = OrderRequest { quantity: Qty(lots * 1_000), ..order(Side::Buy, "1") };
-        let outcome = room.desk.check(&asked, at(0), &room.view);
-        if let Outcome::Refused(refused) = outcome {
-            if let Some(largest) = refused.largest.filter(|largest| largest.0 > 0) {
-                let fits = |quantity| accepted(&room.desk.check(&OrderRequest { quantity, ..asked }, at(0), &room.view));
-                prop_assert!(fits(largest) && !fits(Qty(largest.0 + 1_000)), "largest {largest}");
-            }
-        }
-    }
 }
 
 #[test]

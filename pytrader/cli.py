@@ -1,0 +1,208 @@
+"""The command line: `pytrader demo`, `run`, `replay`, `status`, `export`, `sandbox`, `config`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pytrader import settings as table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytrader.settings import Settings
+
+OK, ERROR, USAGE, NO_DATA = 0, 1, 2, 5
+NO_NETWORK = "; check the network, or trade on the offline market: pytrader demo"
+EXAMPLES = """examples:
+  pytrader demo                            trade on the offline market
+  pytrader run                             live Binance market data, simulated fills
+  echo 'buy 0.25' | pytrader demo --json   one order from a script
+  pytrader status --json                   what the journal says
+  pytrader export csv --what fills         every fill as CSV
+  pytrader replay frames.jsonl.gz --json   feed a recording through the book
+
+exit codes: 0 ok, 1 error, 2 usage or configuration, 3 an order was refused by risk, 5 no or stale data"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. `words` None means this process's own arguments."""
+    signal.signal(signal.SIGTERM, _terminate)
+    given = _parser().parse_args(words)
+    try:
+        return int(given.run(given))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        return ERROR
+    except Exception as error:
+        code = _code(error)
+        if code is None:
+            raise
+        print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
+        return code
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _code(error: Exception) -> int | None:
+    """Return the exit code of an error that the user can act on; None for a mistake of ours."""
+    from pytrader._core import EngineFault
+    from pytrader.export import ExportError
+    from pytrader.fetch import FetchError
+    from pytrader.journal import JournalError, JournalLocked
+    from pytrader.sandbox.process import OfflineMarketError
+    from pytrader.venues import VenueError
+
+    if isinstance(error, table.SettingsError | JournalLocked):
+        return USAGE
+    if isinstance(error, FetchError | VenueError):
+        return NO_DATA
+    return ERROR if isinstance(error, JournalError | ExportError | OfflineMarketError | EngineFault | OSError) else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pytrader",
+        description="A trading terminal and engine for BTC/USDT.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+    _add_sessions(commands)
+    _add_views(commands)
+    _add_tools(commands)
+    return parser
+
+
+def _add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, run, about in (
+        ("demo", _demo, "trade on the offline market"),
+        ("run", _run, "trade on live market data with simulated fills"),
+    ):
+        parser = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+        parser.set_defaults(run=run)
+        _add_settings(parser)
+        parser.add_argument("--json", action="store_true", help="answer piped commands as JSON lines")
+        parser.add_argument("--keep-open", action="store_true", help="leave resting orders open at the end")
+        parser.add_argument("--fresh", action="store_true", help="start a new journal; the old one is moved aside")
+        if name == "demo":
+            parser.add_argument("--auto", action="store_true", help="show a scripted session and end")
+
+
+def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from pytrader import export
+
+    status = commands.add_parser("status", help="show what a journal says, also beside a running engine")
+    status.set_defaults(run=_status)
+    _add_settings(status)
+    status.add_argument("--demo", action="store_true", help="the offline market's journal")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    exporter = commands.add_parser("export", help="write fills, orders or rejects as CSV")
+    exporter.set_defaults(run=_export)
+    _add_settings(exporter)
+    exporter.add_argument("--demo", action="store_true", help="the offline market's journal")
+    export.add_arguments(exporter)
+
+
+def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from pytrader import replay
+    from pytrader.sandbox import command as sandbox
+
+    replayer = commands.add_parser("replay", help="feed recorded frames through the decoder and the book")
+    replay.add_arguments(replayer)
+    replayer.add_argument("--data-dir", help="taken for uniformity; a replay keeps nothing")
+    replayer.set_defaults(run=replay.run)
+    market = commands.add_parser("sandbox", help="run the offline market alone")
+    sandbox.add_arguments(market)
+    market.add_argument("--data-dir", help="taken for uniformity; the offline market keeps nothing")
+    market.set_defaults(run=sandbox.run)
+    config = commands.add_parser("config", help="show every setting, its value and where it came from")
+    _add_settings(config)
+    config.add_argument("--example", action="store_true", help="print a commented .env")
+    config.set_defaults(run=_config)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings (also PYTRADER_… in the environment or .env)")
+    for row in table.rows():
+        if not row.secret:
+            unit = f" [{row.unit}]" if row.unit else ""
+            about = f"{row.meaning}{unit}; default {row.default or 'nothing'}".replace("%", "%%")
+            group.add_argument(row.option, dest=f"setting_{row.name}", metavar=row.name.upper(), help=about)
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    prefix = "setting_"
+    chosen = {name.removeprefix(prefix): value for name, value in vars(given).items() if name.startswith(prefix)}
+    return table.load({name: value for name, value in chosen.items() if value is not None})
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from pytrader.sandbox.process import OfflineMarket
+    from pytrader.terminal import Options, offline, run_session
+
+    settings = _settings(given)
+    options = Options(auto=given.auto, as_json=given.json, keep_open=given.keep_open)
+    with (
+        tempfile.TemporaryDirectory(prefix="pytrader-") as temporary,
+        OfflineMarket.start(settings.market_seed, settings.scenario) as market,
+    ):
+        passing = given.auto and settings.source("data_dir") == table.DEFAULT
+        folder = Path(temporary) / "demo" if passing else settings.folder("demo")
+        _make_fresh(given, folder)
+        return run_session(offline(settings, market), folder, options)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from pytrader.terminal import Options, run_session
+
+    settings = _settings(given)
+    _make_fresh(given, settings.folder())
+    return run_session(settings, settings.folder(), Options(as_json=given.json, keep_open=given.keep_open))
+
+
+def _make_fresh(given: argparse.Namespace, folder: Path) -> None:
+    from pytrader.journal import fresh
+
+    if given.fresh:
+        moved = fresh(folder, time.time_ns())
+        if moved is not None:
+            print(f"The old journal is now in {moved}.", file=sys.stderr)
+
+
+def _folder(given: argparse.Namespace, settings: Settings) -> Path:
+    return settings.folder("demo") if given.demo else settings.folder()
+
+
+def _status(given: argparse.Namespace) -> int:
+    from pytrader.archive import snapshot_of
+    from pytrader.status import text, to_json
+
+    settings = _settings(given)
+    page = snapshot_of(_folder(given, settings), settings)
+    print(to_json(page).decode() if given.json else text(page))
+    return OK
+
+
+def _export(given: argparse.Namespace) -> int:
+    from pytrader import export
+
+    return export.run(given, _folder(given, _settings(given)), time.time_ns())
+
+
+def _config(given: argparse.Namespace) -> int:
+    if given.example:
+        print(table.example(), end="")
+        return OK
+    for name, value, unit, source in table.listing(_settings(given)):
+        print(f"{name:24} {value or '-':24} {unit:14} {source}")
+    return OK

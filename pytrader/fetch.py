@@ -1,0 +1,152 @@
+"""One HTTP GET over a Link: a deadline for all of it, a size cap, no redirects, no proxy, and a stop from outside.
+
+`urllib` limits each read and not the whole answer, and a thread inside it cannot be stopped; a Link does both, with the
+same certificate checks as the market-data socket.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import TYPE_CHECKING, cast
+from urllib.parse import SplitResult, urlsplit
+
+from pytrader._core import Link, Waker
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+    from pathlib import Path
+
+BODY_MAX = 16 << 20  # bytes; a snapshot of 5,000 levels a side has about 0.4 MB
+HEAD_MAX = 256 << 10  # bytes of response head and chunk marks, beside the body
+_SCHEMES = {"wss": (True, 443), "https": (True, 443), "ws": (False, 80), "http": (False, 80)}
+_BAN_S = 120.0  # Binance's shortest ban, when a 418 does not say how long
+_THROTTLE_S = 60.0  # its limits count by the minute
+_RETRY_AFTER_MAX_S = 3 * 86_400.0  # its longest ban
+
+
+class FetchError(OSError):
+    """A request that gave no usable answer: `status` is the HTTP status, or None when none came."""
+
+    def __init__(self, text: str, status: int | None = None, retry_after_s: float = 0.0) -> None:
+        """Keep what a caller decides by: the status, and how long the server wants to be left alone, seconds."""
+        super().__init__(text)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a URL leads."""
+
+    host: str
+    port: int
+    tls: bool
+    target: str  # path and query
+    authority: str  # for the Host header
+
+
+def address_of(url: str) -> Address:
+    """Split `url`. Raise ValueError for a scheme other than wss, https, ws and http, or without a host."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ValueError(f"{url!r}: an address starts with wss:// or https:// (ws:// and http:// on loopback only)")
+    tls, usual_port = _SCHEMES[parts.scheme]
+    return Address(parts.hostname, parts.port or usual_port, tls, _target(parts), parts.netloc.rpartition("@")[2])
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def retry_after_s(status: int | None, headers: Mapping[str, str] | HTTPMessage) -> float:
+    """Return how long a server wants to be left alone after `status`, seconds; 0 when it does not say."""
+    usual_s = {418: _BAN_S, 429: _THROTTLE_S}.get(status or 0, 0.0)
+    text = (headers.get("retry-after") or "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return usual_s
+    return min(max(float(text), usual_s if status == 418 else 0.0), _RETRY_AFTER_MAX_S)
+
+
+def fetch(url: str, *, waker: Waker, ca_file: Path | None = None, timeout_s: float = 5.0) -> bytes:
+    """Return the body of `url`, whole within `timeout_s` seconds.
+
+    Raises FetchError for any status but 200, for more than 16 MiB, for broken HTTP and for the network's own errors;
+    InterruptedError once `waker` was stopped; ValueError for a URL that is none.
+    """
+    address = address_of(url)
+    try:
+        return _exchange(address, waker, ca_file, timeout_s)
+    except (FetchError, InterruptedError):
+        raise
+    except (HTTPException, OSError, ValueError) as error:
+        raise FetchError(f"{address.authority}: {error or type(error).__name__}") from error
+
+
+def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: float) -> bytes:
+    link = Link.connect(
+        address.host,
+        address.port,
+        tls=address.tls,
+        ca_file=None if ca_file is None else str(ca_file),
+        timeout_s=timeout_s,
+        waker=waker,
+        receive_max=BODY_MAX + HEAD_MAX,
+    )
+    try:
+        link.send(_request(address))
+        response = HTTPResponse(cast("socket.socket", _Face(link)), method="GET")
+        response.begin()
+        body = response.read(BODY_MAX + 1)
+        _check(address, response, body)
+        return body
+    finally:
+        link.close()
+
+
+def _request(address: Address) -> bytes:
+    lines = [
+        f"GET {address.target} HTTP/1.1",
+        f"Host: {address.authority}",
+        "User-Agent: pytrader",
+        "Accept: application/json",
+        "Connection: close",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _check(address: Address, response: HTTPResponse, body: bytes) -> None:
+    if response.status != 200:
+        wait_s = retry_after_s(response.status, response.headers)
+        text = f"{address.authority}: HTTP {response.status} {response.reason}".rstrip()
+        raise FetchError(text, response.status, wait_s)
+    if len(body) > BODY_MAX:
+        raise FetchError(f"{address.authority}: an answer of over {BODY_MAX} bytes")
+    if response.length:
+        raise FetchError(f"{address.authority}: the answer stopped {response.length} bytes early")
+
+
+class _Face:
+    """As much of a socket as HTTPResponse wants."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        assert mode == "rb"
+        return io.BufferedReader(_Received(self._link), 64 << 10)
+
+
+class _Received(io.RawIOBase):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: memoryview) -> int:  # type: ignore[override]
+        data = self._link.recv(len(into))
+        into[: len(data)] = data
+        return len(data)

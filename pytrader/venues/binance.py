@@ -1,0 +1,100 @@
+"""Binance spot, in its own words. Only its data hosts: they serve public market data and take no orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+import orjson
+
+from pytrader._core import parse_e8
+from pytrader.venues.venue import Instrument, VenueError, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STREAM_BASE = "wss://data-stream.binance.vision"
+REST_BASE = "https://data-api.binance.vision"
+# The most that Binance gives; a level beyond it is unknown until it changes. Costs 250 of 6,000 a minute.
+SNAPSHOT_LEVELS = 5_000
+
+_ADVICE = {
+    403: "Binance's firewall refused this address: wait some minutes, and try without VPN or proxy",
+    418: "Binance banned this address for asking too often: the feed waits as long as it was told to",
+    429: "Binance was asked too often: the feed waits as long as it was told to",
+    451: "Binance does not serve this location: try another network or venue, or the offline market (`make demo`)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Binance:
+    """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
+
+    name: ClassVar[str] = "binance"
+
+    symbol: str = "BTCUSDT"
+    stream_base: str = STREAM_BASE
+    rest_base: str = REST_BASE
+
+    def stream_url(self) -> str:
+        """Return the combined stream of bookTicker, depth each 100 ms and trades."""
+        return f"{self.stream_base.rstrip('/')}/stream?streams={'/'.join(self._streams())}"
+
+    def resubscribe_text(self) -> str:
+        """Return SUBSCRIBE for the same three streams."""
+        return orjson.dumps({"method": "SUBSCRIBE", "params": self._streams(), "id": 1}).decode()
+
+    def snapshot_url(self) -> str:
+        """Return the depth snapshot's address, 5,000 levels a side."""
+        return self._rest("depth", limit=str(SNAPSHOT_LEVELS))
+
+    def instrument_url(self) -> str:
+        """Return exchangeInfo's address for the one symbol."""
+        return self._rest("exchangeInfo")
+
+    def parse_instrument(self, body: bytes) -> Instrument:
+        """Return tick, step and minima of the symbol in an exchangeInfo answer. Raise VenueError without them."""
+        try:
+            rows = read_json(body)["symbols"]
+            row = next(row for row in rows if row["symbol"] == self.symbol)
+            return _instrument(row, {rule["filterType"]: rule for rule in row["filters"]})
+        except (KeyError, TypeError, StopIteration) as error:
+            raise VenueError(f"exchangeInfo lacks {error or self.symbol}") from error
+
+    def advice(self, status: int) -> str:
+        """Return what a refusal means at Binance and what to try."""
+        return _ADVICE.get(status, "")
+
+    def _streams(self) -> list[str]:
+        name = self.symbol.lower()
+        return [f"{name}@bookTicker", f"{name}@depth@100ms", f"{name}@trade"]
+
+    def _rest(self, method: str, **more: str) -> str:
+        return f"{self.rest_base.rstrip('/')}/api/v3/{method}?{urlencode({'symbol': self.symbol, **more})}"
+
+
+def _instrument(row: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]]) -> Instrument:
+    notional = rules.get("NOTIONAL") or rules["MIN_NOTIONAL"]
+    return Instrument(
+        symbol=row["symbol"],
+        base=row["baseAsset"],
+        quote=row["quoteAsset"],
+        tick_e8=_positive(rules["PRICE_FILTER"], "tickSize"),
+        step_e8=_positive(rules["LOT_SIZE"], "stepSize"),
+        min_quantity_e8=_positive(rules["LOT_SIZE"], "minQty"),
+        max_quantity_e8=_positive(rules["LOT_SIZE"], "maxQty"),
+        min_notional_e8=_positive(notional, "minNotional"),
+        trading=row["status"] == "TRADING",
+    )
+
+
+def _positive(rule: Mapping[str, Any], key: str) -> int:
+    text = rule[key]
+    try:
+        value = parse_e8(text)
+    except (TypeError, ValueError) as error:
+        raise VenueError(f"{key} {text!r} is no decimal number") from error
+    if value <= 0:
+        raise VenueError(f"{key} is {text}, and must be above 0")
+    return value

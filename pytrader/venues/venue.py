@@ -1,0 +1,81 @@
+"""The seam of a venue: its words, and nothing that does I/O. One file per venue implements it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+
+class VenueError(ValueError):
+    """A venue answered with something that is not what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a market allows. Integers with the suffix `_e8` are multiples of 10⁻⁸; all are above 0."""
+
+    symbol: str  # as the venue writes it
+    base: str
+    quote: str
+    tick_e8: int  # prices are multiples of it, quote
+    step_e8: int  # quantities are multiples of it, base
+    min_quantity_e8: int  # least quantity of an order, base
+    max_quantity_e8: int  # largest quantity of an order, base
+    min_notional_e8: int  # least price times quantity of an order, quote
+    trading: bool  # whether orders are taken now
+
+
+class Venue(Protocol):
+    """The words of one venue for one symbol. Every method is pure."""
+
+    @property
+    def name(self) -> str:
+        """The registry's word: "binance"."""
+
+    @property
+    def symbol(self) -> str:
+        """The market, as the venue writes it: "BTCUSDT"."""
+
+    def stream_url(self) -> str:
+        """Return the `wss://` address that streams top of book, depth and trades (`ws://` on loopback)."""
+
+    def resubscribe_text(self) -> str:
+        """Return the message that subscribes to the same streams again on an open connection."""
+
+    def snapshot_url(self) -> str:
+        """Return the address of the depth snapshot."""
+
+    def instrument_url(self) -> str:
+        """Return the address that tells the market's rules."""
+
+    def parse_instrument(self, body: bytes) -> Instrument:
+        """Return the rules in the answer to `instrument_url`. Raise VenueError when they are not there."""
+
+    def advice(self, status: int) -> str:
+        """Return what HTTP `status` means at this venue and what to try; empty when it means nothing special."""
+
+
+def read_json(body: bytes) -> Any:  # noqa: ANN401 - the shape is the venue's
+    """Read JSON with every number as text, so that no digit is lost. Raise VenueError for anything doubtful."""
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_float=str,
+            parse_int=str,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_duplicates,
+        )
+    except (ValueError, RecursionError) as error:
+        raise VenueError(f"not JSON: {error}") from error
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise VenueError(f"{word} is no number")
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise VenueError("a key stands twice in one object")
+    return members

@@ -1,0 +1,110 @@
+//! What an executor reports, and the receipt of a fill.
+
+use crate::desk::State;
+use crate::desk::event::{End, Filled, Slippage, Trade};
+use crate::desk::orders::OpenOrder;
+use crate::risk::Reason;
+use crate::units::{Money, Now, Price, Qty, Side, div_half_even};
+
+/// What an executor says of an order of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// It rests at its limit.
+    Resting {
+        /// The order.
+        order: u64,
+    },
+    /// It was filled, in part or whole.
+    Filled(Execution),
+    /// It ended without being complete.
+    Ended {
+        /// The order.
+        order: u64,
+        /// How.
+        state: End,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// A fill as the executor reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// The order.
+    pub order: u64,
+    /// Prices taken, slippage included.
+    pub trades: Vec<Trade>,
+    /// What the same quantity cost at the levels' own prices.
+    pub level_cost: Money,
+    /// Best bid at arrival.
+    pub bid: Price,
+    /// Best ask at arrival.
+    pub ask: Price,
+    /// The order rested and was taken.
+    pub maker: bool,
+    /// Travel time, ns.
+    pub delay_ns: i64,
+}
+
+/// The event of a fill: what was taken, how long it took, and where the cost came from.
+pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
+    let quantity = Qty(execution.trades.iter().map(|trade| trade.quantity.0).sum());
+    let cost = Money(execution.trades.iter().map(|trade| trade.price.times(trade.quantity).0).sum());
+    let fee = Money(execution.trades.iter().map(|trade| trade.fee.0).sum());
+    Filled {
+        order: open.order,
+        side: open.request.side,
+        quantity: open.request.quantity,
+        filled: quantity,
+        done: quantity == open.remaining(),
+        trades: execution.trades.clone(),
+        cost,
+        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
+        maker: execution.maker,
+        decision_mid: mid(open.bid, open.ask),
+        arrival_mid: mid(execution.bid, execution.ask),
+        delay_ns: execution.delay_ns,
+        elapsed_ns: elapsed_ns(state, open, now),
+        slippage: slippage(open, execution, quantity, cost),
+        drift: drift(state, open, cost),
+        realised: realised(state, open.request.side, execution),
+        fee,
+    }
+}
+
+/// Since the decision. The monotonic clock of an earlier run is not this one's, so its orders go by UTC.
+fn elapsed_ns(state: &State, open: &OpenOrder, now: Now) -> i64 {
+    let this_run = open.intent > state.run_began;
+    let elapsed = if this_run { now.mono_ns - open.accepted.mono_ns } else { now.utc_ns - open.accepted.utc_ns };
+    elapsed.max(0)
+}
+
+fn mid(bid: Price, ask: Price) -> Price {
+    Price(i64::try_from(div_half_even(i128::from(bid.0) + i128::from(ask.0), 2)).unwrap_or(i64::MAX))
+}
+
+/// Splits the cost beyond the decision's mid. The parts are differences of one chain, so they add up exactly.
+fn slippage(open: &OpenOrder, execution: &Execution, quantity: Qty, cost: Money) -> Slippage {
+    let sign = i128::from(open.request.side.sign());
+    let best = if open.request.side == Side::Buy { execution.ask } else { execution.bid };
+    let at = |price: Price| price.times(quantity).0;
+    let (decided, arrived) = (at(mid(open.bid, open.ask)), at(mid(execution.bid, execution.ask)));
+    let part = |worse: i128, better: i128| Money((worse - better) * sign);
+    Slippage {
+        total: part(cost.0, decided),
+        spread: part(at(best), arrived),
+        depth: part(execution.level_cost.0, at(best)),
+        delay: part(arrived, decided),
+        model: part(cost.0, execution.level_cost.0),
+    }
+}
+
+/// A limit that held at the decision and that the market has moved the order over.
+fn drift(state: &State, open: &OpenOrder, cost: Money) -> Option<Reason> {
+    (open.cost.0 + cost.0 > state.limits.order_notional.0).then_some(Reason::NotionalExceedsMax)
+}
+
+fn realised(state: &State, side: Side, execution: &Execution) -> Money {
+    let mut ledger = state.ledger;
+    Money(execution.trades.iter().map(|trade| ledger.apply(side, trade.price, trade.quantity, trade.fee).0).sum())
+}

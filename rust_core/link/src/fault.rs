@@ -1,0 +1,43 @@
+//! What a server can do wrong on a connection.
+
+use std::fmt;
+
+/// A breach that ends the connection; the numbers say what was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// RFC 6455 was broken.
+    Protocol(&'static str),
+    /// The reason of a close frame is not UTF-8.
+    CloseText,
+    /// A message is larger than [`MESSAGE_MAX`](crate::frame::MESSAGE_MAX).
+    TooLarge {
+        /// Bytes announced or gathered.
+        bytes: u64,
+    },
+    /// A message comes in more parts than [`FRAGMENTS_MAX`](crate::session::FRAGMENTS_MAX).
+    Fragments,
+}
+
+impl Fault {
+    /// The close code that tells the server, RFC 6455 section 7.4.
+    pub fn close_code(self) -> u16 {
+        match self {
+            Fault::Protocol(_) => 1002,
+            Fault::CloseText => 1007,
+            Fault::TooLarge { .. } | Fault::Fragments => 1009,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Protocol(what) => write!(out, "WebSocket protocol: {what}"),
+            Fault::CloseText => write!(out, "WebSocket protocol: the reason of the close is not UTF-8"),
+            Fault::TooLarge { bytes } => write!(out, "message of {bytes} bytes, limit {}", crate::frame::MESSAGE_MAX),
+            Fault::Fragments => write!(out, "message in over {} fragments", crate::session::FRAGMENTS_MAX),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

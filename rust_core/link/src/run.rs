@@ -1,0 +1,267 @@
+//! The life of a connection after its upgrade: poll, read, deframe, hand over, answer; until something ends it.
+
+use crate::clock::now_ns;
+use crate::fault::Fault;
+use crate::session::{Event, Session};
+use crate::socket::Stream;
+use crate::wake::{Waker, wait};
+use crate::watch::{Due, Watch};
+use std::fmt::Display;
+use std::io;
+
+/// A message must be whole this long after its first byte, ns.
+const MESSAGE_DEADLINE_NS: i64 = 5_000_000_000;
+
+/// Who takes the messages. Called on the thread that runs the connection; must not block.
+pub trait Sink {
+    /// One whole message, received at `recv_ns` (monotonic).
+    fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow;
+    /// When the newest valid frame of a book stream was received, monotonic ns; [`i64::MIN`] before the first.
+    fn last_book_ns(&self) -> i64;
+    /// The waker was used: take what was left to be taken. Also called once at the start.
+    fn on_wake(&mut self);
+}
+
+/// What the sink wants after a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The next one.
+    Continue,
+    /// The venue said that it shuts this connection down: end it, as planned.
+    Shutdown,
+}
+
+/// How a connection is to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Text that subscribes again; empty: none is sent.
+    pub resubscribe: String,
+    /// Silence of the book streams that ends the connection, ns.
+    pub quiet_reconnect_ns: i64,
+    /// How long the connection may live before it is replaced, ns.
+    pub life_ns: i64,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// By [`Waker::stop`].
+    Stopped,
+    /// The server closed it, with or without a close frame.
+    Closed,
+    /// Alive, but no book data for too long.
+    Quiet,
+    /// Nothing at all for five seconds, not even a pong.
+    NoPong,
+    /// The venue announced it.
+    Shutdown,
+    /// It reached the age at which the venue would cut it.
+    Lifetime,
+    /// A message was not whole in time.
+    Deadline,
+    /// A message or its number of fragments was too large.
+    TooLarge,
+    /// The server broke the WebSocket protocol.
+    Protocol,
+    /// The network failed.
+    Io,
+}
+
+impl Reason {
+    /// The word that Python sees.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Stopped => "stopped",
+            Reason::Closed => "closed",
+            Reason::Quiet => "quiet",
+            Reason::NoPong => "no_pong",
+            Reason::Shutdown => "shutdown",
+            Reason::Lifetime => "lifetime",
+            Reason::Deadline => "deadline",
+            Reason::TooLarge => "too_large",
+            Reason::Protocol => "protocol",
+            Reason::Io => "io",
+        }
+    }
+
+    /// Expected by the protocol: the next connection is opened at once.
+    pub fn planned(self) -> bool {
+        matches!(self, Reason::Shutdown | Reason::Lifetime)
+    }
+}
+
+/// The end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub reason: Reason,
+    /// The numbers or words behind it; may be empty.
+    pub detail: String,
+}
+
+impl Ended {
+    fn new(reason: Reason, detail: impl Display) -> Ended {
+        Ended { reason, detail: detail.to_string() }
+    }
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Ended {
+        let reason = match fault {
+            Fault::Protocol(_) | Fault::CloseText => Reason::Protocol,
+            Fault::TooLarge { .. } | Fault::Fragments => Reason::TooLarge,
+        };
+        Ended::new(reason, fault)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Ended::new(Reason::Closed, "cut without a close frame"),
+            _ => Ended::new(Reason::Io, error),
+        }
+    }
+}
+
+/// Runs the connection until it ends, and closes it. `received` are bytes that came behind the response head.
+pub fn run(stream: &mut Stream, received: &[u8], waker: &Waker, plan: &Plan, sink: &mut impl Sink) -> Ended {
+    let began_ns = now_ns();
+    let seed = (began_ns as u64).rotate_left(32) ^ std::ptr::from_ref(stream).addr() as u64;
+    let mut connection = Connection {
+        stream,
+        session: Session::new(seed, received, began_ns),
+        waker,
+        plan,
+        watch: Watch::new(began_ns, plan.life_ns, plan.quiet_reconnect_ns),
+        now_ns: began_ns,
+    };
+    sink.on_wake();
+    let ended = loop {
+        if let Err(ended) = connection.turn(sink) {
+            break ended;
+        }
+    };
+    connection.stream.close();
+    ended
+}
+
+struct Connection<'a> {
+    stream: &'a mut Stream,
+    session: Session,
+    waker: &'a Waker,
+    plan: &'a Plan,
+    watch: Watch,
+    now_ns: i64,
+}
+
+impl Connection<'_> {
+    /// Hands over what is there, does what is due, then waits and reads once.
+    fn turn(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
+        self.hand_over(sink)?;
+        self.keep_watch(sink.last_book_ns())?;
+        self.session.answer(self.now_ns);
+        let unsent = self.flush()?;
+        let until_ns = self.next_ns(sink.last_book_ns());
+        let timeout_ns = if self.stream.has_plaintext() { 0 } else { until_ns - self.now_ns };
+        let ready = wait(self.stream.tcp(), self.waker, unsent, timeout_ns)?;
+        if ready.woken {
+            self.woken(sink)?;
+        }
+        let count = if ready.readable || self.stream.has_plaintext() { self.read()? } else { None };
+        self.now_ns = now_ns();
+        if let Some(count) = count {
+            self.session.filled(count, self.now_ns);
+            self.watch.heard(self.now_ns);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hand_over(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
+        let ended = loop {
+            match self.session.next_event() {
+                Ok(Some(Event::Message(payload))) => match sink.on_message(payload, self.now_ns) {
+                    Flow::Continue => {}
+                    Flow::Shutdown => break Ended::new(Reason::Shutdown, "announced by the venue"),
+                },
+                Ok(None) => return Ok(()),
+                Ok(Some(Event::Closed { code, reason })) => {
+                    let ended = Ended::new(Reason::Closed, format_args!("{code} {reason}").to_string().trim_end());
+                    let _best_effort = self.flush();
+                    return Err(ended);
+                }
+                Err(fault) => return Err(self.end(fault.close_code(), fault.into())),
+            }
+        };
+        Err(self.end(1000, ended))
+    }
+
+    fn keep_watch(&mut self, book_ns: i64) -> Result<(), Ended> {
+        if self.waker.stopped() {
+            return Err(self.end(1000, Ended::new(Reason::Stopped, "")));
+        }
+        if self.session.began_ns().is_some_and(|began_ns| self.now_ns - began_ns >= MESSAGE_DEADLINE_NS) {
+            return Err(self.end(1008, Ended::new(Reason::Deadline, "message not whole 5 s after its first byte")));
+        }
+        while let Some(due) = self.watch.due(self.now_ns, book_ns) {
+            match due {
+                Due::Ping => self.session.send_ping(),
+                Due::Resubscribe if self.plan.resubscribe.is_empty() => {}
+                Due::Resubscribe => self.session.send_text(&self.plan.resubscribe),
+                Due::End(reason) => return Err(self.end(1000, Ended::new(reason, silence(reason, self.plan)))),
+            }
+        }
+        Ok(())
+    }
+
+    fn woken(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
+        if self.waker.stopped() {
+            return Err(self.end(1000, Ended::new(Reason::Stopped, "")));
+        }
+        sink.on_wake();
+        Ok(())
+    }
+
+    fn next_ns(&self, book_ns: i64) -> i64 {
+        let watch_ns = self.watch.next_ns(self.now_ns, book_ns);
+        let message_ns = self.session.began_ns().map_or(i64::MAX, |began_ns| began_ns + MESSAGE_DEADLINE_NS);
+        watch_ns.min(message_ns).min(self.session.answer_due_ns().unwrap_or(i64::MAX))
+    }
+
+    fn read(&mut self) -> Result<Option<usize>, Ended> {
+        match self.stream.read(self.session.space()) {
+            Ok(0) => Err(Ended::new(Reason::Closed, "cut without a close frame")),
+            Ok(count) => Ok(Some(count)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes what the socket takes; true when something is left.
+    fn flush(&mut self) -> Result<bool, Ended> {
+        while !self.session.outgoing().is_empty() {
+            match self.stream.write(self.session.outgoing()) {
+                Ok(count) => self.session.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(!self.stream.flush()?)
+    }
+
+    /// Tells the server why, as far as the socket takes it without waiting.
+    fn end(&mut self, close_code: u16, ended: Ended) -> Ended {
+        self.session.close(close_code);
+        let _best_effort = self.flush();
+        ended
+    }
+}
+
+fn silence(reason: Reason, plan: &Plan) -> String {
+    match reason {
+        Reason::Quiet => format!("no book data for {} ms", plan.quiet_reconnect_ns / 1_000_000),
+        Reason::NoPong => "no byte for 5 s, not even a pong".to_owned(),
+        _ => String::new(),
+    }
+}

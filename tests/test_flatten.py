@@ -1,0 +1,143 @@
+"""Closing a position: slices inside the limits until it is flat, and an honest word where it cannot be."""
+
+from types import SimpleNamespace
+
+import pytest
+from paper_market import depth, ladder, paper_on
+
+from pytrader import flatten as flattening
+from pytrader._core import parse_e8
+from pytrader.flatten import flatten
+from pytrader.grammar import Order
+from pytrader.outcomes import is_settled
+
+E8 = 10**8
+PRICE = 85_000  # the notional limit lets 0.588 BTC pass at once
+
+
+class PaperTrader:
+    """A trader on virtual time: waiting lets the time of a paper desk pass; frames keep its book fresh meanwhile."""
+
+    step_e8 = 1_000
+
+    def __init__(self, paper, *, feed=True):
+        """Trade on `paper`; without `feed` the market falls silent."""
+        self.paper, self.feed, self.update_id = paper, feed, 8
+
+    def pass_time(self, seconds):
+        """Let time pass in steps of 10 ms; each second has a new depth frame, whose sizes are whole again."""
+        for _ in range(round(seconds * 100)):
+            self.paper.advance(0.01)
+            if self.feed:
+                self.update_id += 1
+                size = f"{2 + self.update_id % 2}"
+                bids, asks = ladder(PRICE, -1, size=size), ladder(PRICE + 1, 1, size=size)
+                self.paper.frame(depth(self.update_id, bids, asks))
+
+    def submit(self, order):
+        verdict = self.paper.submit(order)
+        return SimpleNamespace(
+            verdict=verdict,
+            accepted=verdict.accepted,
+            wait_over=lambda timeout_s: self.settle(verdict.order_id, timeout_s),
+        )
+
+    def settle(self, order_id, timeout_s):
+        for _ in range(round(timeout_s * 100)):
+            events = [event for event in self.paper.events if event.order_id == order_id]
+            if order_id is None or is_settled(events):
+                return
+            self.pass_time(0.01)
+
+    def check(self, order):
+        return self.paper.desk.check(order.side, order.quantity_e8, None, None, order.reduce_only, *self.paper.now)
+
+    def cancel_all(self):
+        self.paper.desk.cancel_all(False, *self.paper.now)
+        self.pass_time(0.01)
+
+    def wait_closed(self, timeout_s):
+        for _ in range(round(timeout_s * 100)):
+            if self.paper.desk.open_orders():
+                self.pass_time(0.01)
+
+    def position_e8(self):
+        return self.paper.desk.position_e8()
+
+    def pause(self, seconds):
+        self.pass_time(seconds + 0.01)
+
+
+@pytest.fixture
+def holding(monkeypatch):
+    """Give a function that makes a trader with a position; the deadline is counted on the same virtual time."""
+
+    def hold(side, quantity_e8, **rules):
+        paper = paper_on(PRICE, size="2", min_delay_ms=10, max_delay_ms=100, **rules)
+        trader = PaperTrader(paper)
+        monkeypatch.setattr(flattening, "monotonic", lambda: paper.mono_ns / 1e9)
+        trader.pass_time(0.05)
+        while (left := quantity_e8 - abs(trader.position_e8())) > 0:
+            assert trader.submit(Order(side, min(left, E8 // 2))).verdict.accepted
+            trader.pass_time(0.3)
+        trader.pass_time(1)
+        return trader
+
+    return hold
+
+
+def accepted(trader):
+    return [event for event in trader.paper.events if event.kind == "accepted"]
+
+
+@pytest.mark.parametrize(("entry", "way_out"), [("buy", "sell"), ("sell", "buy")])
+def test_five_btc_are_closed_in_nine_slices_within_the_limits(holding, entry, way_out):
+    """About two seconds: each slice is as large as the notional allows, five in any second, and all only reduce."""
+    trader = holding(entry, 5 * E8)
+    opened, began_ns = len(accepted(trader)), trader.paper.mono_ns
+    said = list(flatten(trader))
+    slices = accepted(trader)[opened:]
+    assert len(slices) == 9
+    assert {(event.facts["side"], event.facts["reduce"]) for event in slices} == {(way_out, True)}
+    assert all(parse_e8(event.facts["notional"].partition(".")[0]) <= 50_000 * E8 for event in slices)
+    stamps = [event.mono_ns for event in slices]
+    assert all(later - early >= 10**9 for early, later in zip(stamps, stamps[5:], strict=False))
+    assert trader.position_e8() == 0
+    assert trader.paper.mono_ns - began_ns < 3 * 10**9
+    assert len([line for line in said if line.startswith(f"Flattening: {way_out.upper()} ")]) == 9
+    assert said[-1] == "Flat: the position is 0."
+
+
+def test_position_of_nothing_is_flat_at_once(holding):
+    assert list(flatten(holding("buy", 0))) == ["Flat: the position is 0."]
+
+
+def test_resting_orders_are_cancelled_first(holding):
+    """A resting order would open what is being closed."""
+    trader = holding("buy", E8 // 2)
+    assert trader.submit(Order("buy", E8 // 2, 20_000 * E8, "gtc")).verdict.accepted
+    trader.pass_time(0.2)
+    assert list(flatten(trader))[-1] == "Flat: the position is 0."
+    ended = [event.facts["reason"] for event in trader.paper.events if event.kind == "ended"]
+    assert ended == ["USER"]
+    assert trader.paper.desk.open_orders() == 0
+
+
+def test_a_halt_and_a_loss_latch_let_it_pass(holding):
+    trader = holding("buy", E8)
+    trader.paper.desk.halt("OPERATOR", "test", *trader.paper.now)
+    assert list(flatten(trader))[-1] == "Flat: the position is 0."
+
+
+def test_silent_market_is_waited_for_and_then_given_up_honestly(holding):
+    """It says why it waits, and after a minute that the position is still there."""
+    trader = holding("buy", E8 // 4)
+    trader.feed = False
+    trader.pass_time(3)
+    began_ns = trader.paper.mono_ns
+    said = list(flatten(trader))
+    assert trader.position_e8() == E8 // 4
+    assert said[0].startswith("Flattening waits: ")
+    assert said[-1] == "Not flat: position 0.25 is left after 60 s; try `flatten` again"
+    assert trader.paper.mono_ns - began_ns < 62 * 10**9
+    assert len(accepted(trader)) == 1

@@ -1,0 +1,213 @@
+"""The link as Python sees it: a socket's methods, TLS that cannot be loosened, and a run that ends by name."""
+
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+import websocket
+from venue_server import CLOSE, TEXT, VenueServer, frame, ticker, until
+
+from pytrader._core import Book, Link, Waker
+
+
+@pytest.fixture
+def server():
+    """Run a venue without TLS."""
+    with VenueServer() as running:
+        yield running
+
+
+def opened(server, **more):
+    """Return an upgraded link and the server's side of it."""
+    link = Link.connect("127.0.0.1", server.port, tls=bool(server.tls), **more)
+    websocket.create_connection(f"{server.stream_base}/stream", socket=link, redirect_limit=0)
+    return link, server.stream()
+
+
+class Run:
+    """`link.run` on a thread of its own."""
+
+    def __init__(self, link, book, **more):
+        """Start the run."""
+        self._thread = threading.Thread(target=self._body, args=(link, book), kwargs=more)
+        self._thread.start()
+
+    def _body(self, link, book, **more):
+        self.ended_value = link.run(book, resubscribe="again", **more)
+
+    def ended(self, timeout_s=2.0):
+        """Return how the run ended, soon."""
+        self._thread.join(timeout_s)
+        assert not self._thread.is_alive(), "the run goes on"
+        return self.ended_value
+
+
+def certificate(folder, name, *, subject_alt, issuer=None):
+    """Make a key and a certificate in one PEM file, signed by itself or by `issuer`."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-subj", f"/CN={name}", "-keyout", key, "-out", cert]
+    if subject_alt:
+        command += ["-addext", f"subjectAltName={subject_alt}", "-addext", "basicConstraints=critical,CA:FALSE"]
+    if issuer:
+        command += ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key"]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return cert, key
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Make a root of our own, a leaf for localhost and one for another host."""
+    folder = tmp_path_factory.mktemp("certificates")
+    certificate(folder, "root", subject_alt=None)
+    certificate(folder, "right", subject_alt="DNS:localhost", issuer="root")
+    certificate(folder, "wrong", subject_alt="DNS:elsewhere.example", issuer="root")
+    return folder
+
+
+def tls_server(folder, name):
+    """Return a venue that shows the certificate `name`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return VenueServer(tls=context)
+
+
+def test_a_certificate_of_an_unknown_root_is_refused(certificates):
+    """Without `ca_file` our own root is a stranger; the error says what is wrong."""
+    with tls_server(certificates, "right") as server, pytest.raises(OSError, match=r"(?i)unknown ?issuer"):
+        Link.connect("localhost", server.port, tls=True)
+
+
+def test_a_self_signed_certificate_is_refused(certificates):
+    """A server that vouches for itself is not believed."""
+    with tls_server(certificates, "root") as server, pytest.raises(OSError, match="TLS"):
+        Link.connect("localhost", server.port, tls=True)
+
+
+def test_a_certificate_for_another_host_is_refused_though_its_root_is_trusted(certificates):
+    """Trusting a root does not switch the host name check off."""
+    ca_file = str(certificates / "root.pem")
+    with tls_server(certificates, "wrong") as server, pytest.raises(OSError, match=r"(?i)not ?valid ?for ?name"):
+        Link.connect("localhost", server.port, tls=True, ca_file=ca_file)
+
+
+def test_an_extra_root_is_accepted_and_the_run_works_over_tls(certificates):
+    """`ca_file` adds a root; then the upgrade, many frames in one write, and the stop work as without TLS."""
+    ca_file, book, waker = str(certificates / "root.pem"), Book(), Waker()
+    with tls_server(certificates, "right") as server:
+        link = Link.connect("localhost", server.port, tls=True, ca_file=ca_file, waker=waker)
+        websocket.create_connection(f"wss://localhost:{server.port}/stream", socket=link)
+        run, stream = Run(link, book), server.stream()
+        stream.send(*(ticker(number, "100.00", "101.00") for number in range(1, 2_001)))
+        until(lambda: book.counters()["frames"] == 2_000, "all frames")
+        waker.stop()
+        assert run.ended().reason == "stopped"
+        assert stream.read_frame() == (CLOSE, b"\x03\xe8")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "ca_file"),
+        ("", "holds no certificate"),
+        ("-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n", "ca.pem"),
+    ],
+)
+def test_a_ca_file_that_is_none_is_an_error(tmp_path, server, content, words):
+    """A path that cannot be read, or holds no certificate, is never passed over."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(OSError, match=words):
+        Link.connect("127.0.0.1", server.port, tls=True, ca_file=str(path))
+
+
+def test_without_tls_only_loopback_is_reached():
+    """`ws://` to any other address is refused before a packet leaves."""
+    with pytest.raises(PermissionError, match="loopback"):
+        Link.connect("192.0.2.1", 80, tls=False)
+
+
+def test_frames_behind_the_response_head_are_not_lost(server):
+    """What came in the same packet as the upgrade's answer is the run's first message."""
+    server.behind_head = frame(TEXT, ticker(7, "100.00", "101.00"))
+    link, _ = opened(server)
+    book = Book()
+    run = Run(link, book)
+    until(lambda: book.top().update_id == 7, "the first frame")
+    link.stop()
+    assert run.ended().reason == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), "too_large"),
+        (b"\x81\x81abcdx", "protocol"),
+        (b"\xc1\x01x", "protocol"),
+        (frame(CLOSE, b"\x03\xe9going"), "closed"),
+        (frame(TEXT, b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'), "shutdown"),
+    ],
+)
+def test_a_run_ends_by_name(server, data, reason):
+    """Each kind of end has its word, and the book is unsynced after it."""
+    link, stream = opened(server)
+    book = Book()
+    run = Run(link, book)
+    stream.raw(data)
+    ended = run.ended()
+    assert (ended.reason, ended.planned, book.top().synced) == (reason, reason == "shutdown", False)
+
+
+def test_a_cut_ends_the_run(server):
+    """A connection that ends without a close frame is closed too."""
+    link, stream = opened(server)
+    run = Run(link, Book())
+    stream.cut()
+    assert run.ended().reason in ("closed", "io")
+
+
+def test_a_link_runs_once(server):
+    """After its run a link is closed; so is every socket method."""
+    link, stream = opened(server)
+    stream.cut()
+    link.run(Book(), resubscribe="")
+    for call in (lambda: link.run(Book(), resubscribe=""), lambda: link.recv(1), lambda: link.send(b"x"), link.fileno):
+        with pytest.raises(OSError, match="closed"):
+            call()
+    link.close()
+
+
+def test_waiting_gives_up_the_gil_and_ends_at_the_deadline(server):
+    """While one thread waits in recv another one runs; the opening's one deadline ends it."""
+    link = Link.connect("127.0.0.1", server.port, tls=False, timeout_s=0.4)
+    seen = []
+
+    def wait():
+        with pytest.raises(TimeoutError):
+            link.recv(1)
+        seen.append("timed out")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    began_s, turns = time.monotonic(), 0
+    while waiting.is_alive() and time.monotonic() - began_s < 3:
+        turns += 1
+    waiting.join()
+    link.close()
+    assert seen
+    assert turns > 1_000
+    assert 0.2 < time.monotonic() - began_s < 1.5

@@ -1,0 +1,142 @@
+"""The words of each venue, and what is read from its answers."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import pytrader.venues
+from pytrader._core import Book
+from pytrader.fetch import Address, address_of
+from pytrader.venues import VENUES, Binance, Instrument, VenueError
+from pytrader.venues.venue import read_json
+
+RULES = [
+    {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "maxPrice": "1000000.00000000", "tickSize": "0.01000000"},
+    {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00000000", "stepSize": "0.00001000"},
+    {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True, "avgPriceMins": 5},
+]
+
+
+def exchange_info(**changes):
+    """Return an answer about BTCUSDT."""
+    row = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": RULES}
+    return json.dumps({"timezone": "UTC", "symbols": [row | changes]}).encode()
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name):
+    """The contract of the registry: encrypted addresses, a text to subscribe again, a book in Rust of the same name."""
+    venue = VENUES[name]()
+    assert venue.name == name
+    assert venue.stream_url().startswith("wss://")
+    for url in (venue.snapshot_url(), venue.instrument_url()):
+        assert url.startswith("https://")
+    assert json.loads(venue.resubscribe_text())
+    Book(venue.name, venue.symbol)
+
+
+def test_binance_is_reached_at_its_data_hosts_only():
+    """The three streams, in lower case, and the deepest snapshot, from the hosts that take no orders."""
+    venue = Binance()
+    streams = "btcusdt@bookTicker/btcusdt@depth@100ms/btcusdt@trade"
+    assert venue.stream_url() == f"wss://data-stream.binance.vision/stream?streams={streams}"
+    assert venue.snapshot_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=5000"
+    assert venue.instrument_url() == "https://data-api.binance.vision/api/v3/exchangeInfo?symbol=BTCUSDT"
+    assert json.loads(venue.resubscribe_text()) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+
+
+def test_no_venue_file_names_a_host_that_could_trade():
+    """An endpoint that takes orders for real money appears in no file of the package."""
+    hosts = re.compile(r"(?<!data-)(api[-.\w]*|ws-api|stream|fapi|dapi|fix-\w+)\.binance\.(com|us)|binance\.com")
+    for path in Path(pytrader.__file__).parent.rglob("*.py"):
+        assert not hosts.search(path.read_text()), path
+
+
+def test_the_offline_market_is_the_same_venue_at_another_address():
+    """Bases can be replaced, with or without a final slash."""
+    venue = Binance("BTCUSDT", "ws://127.0.0.1:9000/", "http://127.0.0.1:9000")
+    assert venue.stream_url().startswith("ws://127.0.0.1:9000/stream?streams=btcusdt@")
+    assert venue.snapshot_url().startswith("http://127.0.0.1:9000/api/v3/depth?")
+
+
+def test_the_rules_of_a_market_are_read_as_integers():
+    """Tick, step and minima in units of 10⁻⁸."""
+    expected = Instrument("BTCUSDT", "BTC", "USDT", 1_000_000, 1_000, 1_000, 900_000_000_000, 500_000_000, trading=True)
+    assert Binance().parse_instrument(exchange_info()) == expected
+
+
+def test_a_market_that_is_halted_says_so():
+    """Any status but TRADING means that no orders are taken."""
+    assert not Binance().parse_instrument(exchange_info(status="BREAK")).trading
+
+
+def changed(kind, **values):
+    """Return the rules with one of them changed."""
+    return [rule | values if rule["filterType"] == kind else rule for rule in RULES]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"symbols": []}',
+        b'{"symbols": [], "symbols": []}',
+        b'{"symbols": NaN}',
+        b"[" * 100_000,
+        exchange_info(symbol="ETHUSDT"),
+        exchange_info(filters=[]),
+        exchange_info(filters=None),
+        exchange_info(filters=RULES[:2]),
+        exchange_info(filters=changed("PRICE_FILTER", tickSize="0.00000000")),
+        exchange_info(filters=changed("PRICE_FILTER", tickSize="1e-2")),
+        exchange_info(filters=changed("LOT_SIZE", stepSize="-1")),
+        exchange_info(filters=changed("LOT_SIZE", stepSize=None)),
+        exchange_info(filters=changed("NOTIONAL", minNotional="0.000000001")),
+    ],
+)
+def test_an_answer_without_usable_rules_is_refused(body):
+    """Nothing is guessed: a missing, zero or unreadable rule is an error that says which."""
+    with pytest.raises(VenueError, match=r"\w"):
+        Binance().parse_instrument(body)
+
+
+def test_numbers_keep_every_digit():
+    """JSON numbers stay text, so that no float ever rounds them."""
+    assert read_json(b'{"a": 0.1000000000000000055, "b": 12345678901234567890}') == {
+        "a": "0.1000000000000000055",
+        "b": "12345678901234567890",
+    }
+
+
+@pytest.mark.parametrize("status", [403, 418, 429, 451])
+def test_refusals_by_law_or_limit_are_named(status):
+    """The statuses that a user can do something about say what; the others say nothing."""
+    assert "Binance" in Binance().advice(status)
+    assert not Binance().advice(500)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("wss://a.example/x?y=1", Address("a.example", 443, True, "/x?y=1", "a.example")),
+        ("https://a.example:8443", Address("a.example", 8443, True, "/", "a.example:8443")),
+        ("ws://[::1]:9000/s", Address("::1", 9000, False, "/s", "[::1]:9000")),
+        ("http://user@localhost", Address("localhost", 80, False, "/", "localhost")),
+    ],
+)
+def test_addresses_are_split(url, expected):
+    """Scheme, host, port and target of a URL."""
+    assert address_of(url) == expected
+
+
+@pytest.mark.parametrize("url", ["", "a.example", "ftp://a.example", "wss://", "wss:///x", "https://a.example:99999"])
+def test_what_is_no_address_is_refused(url):
+    """Nothing is connected to by guess."""
+    with pytest.raises(ValueError, match=r"\w"):
+        address_of(url)
