@@ -80,8 +80,8 @@ class Desk:
         return self.day.start_equity - (self.ledger.realised - self.ledger.fees if equity is None else equity)
 
     def lost_too_much(self) -> bool:
-        """Return whether the day's loss has reached its limit; exactly there it has."""
-        return self.loss() >= self.limits.daily_loss
+        """Return whether the day's loss has reached its limit, or had when it latched; exactly there it has."""
+        return self.day.latched is not None or self.loss() >= self.limits.daily_loss
 
     def mark(self, mono_ns: int, utc_ns: int) -> None:
         """Value the position; latch on a loss; journal one mark a minute while a position is open."""
@@ -128,8 +128,7 @@ class Desk:
         codes += ["HALTED"] if self.halted and not proved else []
         state = self.market.state(self.mono_ns, self.limits.stale_after_ns)
         codes += [rules.BOOK_CODES[state]] if state != "live" else []
-        lost = self.day.latched is not None or self.lost_too_much()
-        codes += ["DAILY_LOSS"] if lost and not proved else []
+        codes += ["DAILY_LOSS"] if self.lost_too_much() and not proved else []
         return codes + self.room_breaches(request)
 
     def room_breaches(self, request: Request) -> list[str]:
@@ -224,7 +223,7 @@ class Desk:
         reasons += [] if self.executor else ["EXECUTOR_NOT_READY"]
         reasons += ["HALTED"] if self.halted and not proved else []
         reasons += [rules.BOOK_CODES[state]] if state != "live" else []
-        reasons += ["DAILY_LOSS"] if self.day.latched is not None and not proved else []
+        reasons += ["DAILY_LOSS"] if self.lost_too_much() and not proved else []
         if reasons:
             self.end(order, reasons[0])
             return False

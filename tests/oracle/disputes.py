@@ -4,7 +4,9 @@ While a name stands in OPEN, random sessions step around that difference, and a 
 as expected. Once the desk does what the rule says, that test passes unexpectedly: take the name and the mark away.
 """
 
-LATE_CANCEL = "of a cancel and, after it, its order, both handled by one late step, the cancel is lost for ever"
+LATE_CANCEL = (
+    "one late step lets orders arrive before cancels that were due earlier; such a cancel can be lost for ever"
+)
 CHECK_OVER_MIDNIGHT = "check does not begin the new day, so it does not say what submit will say"
 LARGEST_BELOW_MINIMUM = "the largest size that passes is below the minimum notional, so it does not pass"
 FLIP_AT_LATCH = "a loss latch leaves a resting order through zero that makes the position larger"

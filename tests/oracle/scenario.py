@@ -229,8 +229,8 @@ class Session:
 
     def restart(self) -> None:
         """Start again from the journal, soon or late, on a younger or older machine."""
-        self.world.pass_time(self.world.mono_ns + self.choose.choice([0, 10**6, 10**9, 5 * 10**9]))
-        self.world.restart(self.choose.choice([10**9, self.world.mono_ns]))
+        down_ns = self.choose.choice([0, 10**6, 10**9, 5 * 10**9])
+        self.world.restart(self.choose.choice([10**9, self.world.mono_ns + down_ns]), down_ns)
         self.sync()
 
     # ---- time
@@ -246,7 +246,7 @@ class Session:
 
     def stall(self) -> None:
         """Let time pass with the venue asleep, so that what became due arrives late, all at once."""
-        chasing = [order for order in self.world.oracle.open() if order.state == "sent" and order.canceling]
+        chasing = [order for order in self.world.oracle.open() if order.canceling]
         if not (chasing and disputes.LATE_CANCEL in disputes.OPEN):
             self.world.stall(self.choose.randint(0, 3 * 10**8))
 

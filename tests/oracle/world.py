@@ -116,10 +116,11 @@ class World:
         self.oracle.journal, self.oracle.executor = journal, executor
         self.settle()
 
-    def restart(self, mono_ns: int, **changes: Any) -> None:
-        """End both and begin from the journal, with other limits perhaps, on another monotonic clock."""
-        self.tell("restart", mono_ns, changes)
+    def restart(self, mono_ns: int, down_ns: int = 0, **changes: Any) -> None:
+        """End both and begin from the journal after a while, with other limits perhaps, on another monotonic clock."""
+        self.tell("restart", mono_ns, down_ns, changes)
         self.replay()
+        self.utc_ns += down_ns
         self.limits, self.mono_ns = replace(self.limits, **changes), mono_ns
         self.market, self.frames = Market(), Frames()
         resting = self.start_real()
