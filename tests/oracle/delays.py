@@ -14,7 +14,7 @@ PROBED = 200
 def delays(seed: int, most: int = PROBED) -> dict[tuple[int, bool], int]:
     """Return the delays of orders 1.. and (True) of cancels about them, ns."""
     book = _core.Book()
-    desk = _core.Desk(book, rules(max_orders_per_second=10**6, stale_after_ms=10**9))
+    desk = _core.Desk(book, rules(max_orders_per_second=1_000, stale_after_ms=10**9))
     now = 10**9
     desk.start(seed, now, now)
     frames = Frames()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from . import disputes, rules
+from . import rules
 from .exact import ZERO
 from .ledger import Ledger
 from .market import Market
@@ -37,7 +37,8 @@ class Desk:
         self.stamps: list[tuple[int, int]] = []  # (monotonic, UTC) of every accepted order
         self.halted, self.journal, self.executor = False, True, True
         self.day = Day(utc_ns // DAY_NS, ZERO)
-        self.marked: tuple[int, Decimal] | None = None
+        self.last_price: Decimal | None = None  # of the last journaled mark or fill
+        self.marked_ns: int | None = None  # UTC of the last journaled mark, None once a fill came after it
         self.counts = {"accepted": 0, "refused": 0, "filled": 0, "canceled": 0}
         self.events: list[Event] = []
         self.note("day_started", day=self.day.number, start_equity=ZERO)
@@ -57,56 +58,60 @@ class Desk:
             self.note("day_started", day=number, start_equity=self.day.start_equity)
 
     def day_start_equity(self) -> Decimal:
-        """Return what the last journaled mark makes of the position; without one it is worth its cost."""
-        if self.marked is None:
-            return self.ledger.realised - self.ledger.fees
-        return self.ledger.equity(self.marked[1])
+        """Return what the last journaled mark, or a fill after it, makes of the position."""
+        return self.ledger.equity(self.last_price or ZERO)
 
     # ---- money
 
-    def mark_price(self) -> Decimal | None:
-        """Return the closing side's price, else the last journaled mark; None if neither is known."""
-        price = self.market.closing(self.ledger.position) if self.ledger.position else ZERO
-        return self.marked[1] if price is None and self.marked else price
+    def mark_price(self) -> Decimal:
+        """Return the closing side of a synced, uncrossed book of any age, else the last journaled mark or fill."""
+        known = self.market.synced and self.market.two_sided()
+        closing = self.market.closing(self.ledger.position) if known else None
+        return closing if closing is not None else self.last_price or ZERO
 
-    def equity(self) -> Decimal | None:
+    def equity(self) -> Decimal:
         """Return profit so far, open position and fees included."""
-        price = self.mark_price()
-        return None if price is None else self.ledger.equity(price)
+        return self.ledger.equity(self.mark_price())
 
     def loss(self) -> Decimal:
-        """Return the day's loss, negative for a profit; a position that has no price is worth its cost."""
-        equity = self.equity()
-        return self.day.start_equity - (self.ledger.realised - self.ledger.fees if equity is None else equity)
+        """Return the day's loss, negative for a profit."""
+        return self.day.start_equity - self.equity()
 
     def lost_too_much(self) -> bool:
-        """Return whether the day's loss has reached its limit, or had when it latched; exactly there it has."""
-        return self.day.latched is not None or self.loss() >= self.limits.daily_loss
+        """Return whether the day's loss has reached its limit, or had when it latched; exactly there it has.
+
+        A book that cannot be trusted now trips nothing; a flat desk needs none.
+        """
+        known = self.live() or not self.ledger.position
+        return self.day.latched is not None or (known and self.loss() >= self.limits.daily_loss)
 
     def mark(self, mono_ns: int, utc_ns: int) -> None:
         """Value the position; latch on a loss; journal one mark a minute while a position is open."""
         self.at(mono_ns, utc_ns)
-        if self.mark_price() is None:
-            return
-        known = self.market.closing(self.ledger.position) is not None or self.marked is not None
-        if disputes.FLAT_WITHOUT_A_BID in disputes.OPEN and not known:
-            return
         if self.day.latched is None and self.lost_too_much():
             self.day.latched = self.loss()
             self.note("loss_latched", day=self.day.number, loss=self.day.latched)
-            self.ask_end([order for order in self.open() if self.increases(order)], "DAILY_LOSS")
-        due = self.marked is None or self.utc_ns - self.marked[0] >= MINUTE_NS
-        if self.ledger.position and due:
-            self.marked = (self.utc_ns, self.mark_price())
-            self.note("marked", price=self.mark_price())
+            self.ask_end(self.beyond([], self.open()), "DAILY_LOSS")
+        due = self.marked_ns is None or self.utc_ns - self.marked_ns >= MINUTE_NS
+        if self.ledger.position and due and self.live():
+            self.marked_ns, self.last_price = self.utc_ns, self.mark_price()
+            self.note("marked", price=self.last_price)
 
-    def increases(self, order: Order) -> bool:
-        """Return whether an order could make the position larger, through zero or not."""
-        position, left = self.ledger.position, order.left if order.request.side == "buy" else -order.left
-        larger = abs(position + left) > abs(position)
-        if disputes.FLIP_AT_LATCH in disputes.OPEN:
-            larger = position * left >= 0
-        return larger
+    def live(self) -> bool:
+        """Return whether the book may be priced on."""
+        return self.market.state(self.mono_ns, self.limits.stale_after_ns) == "live"
+
+    def beyond(self, first: list[Order], then: list[Order]) -> list[Order]:
+        """Return which of `then`, taken one after the other behind `first`, do not reduce the position.
+
+        One that is asked to end still counts, because it can fill before it ends.
+        """
+        counted, found = list(first), []
+        for order in then:
+            if not rules.reduces(order.request.side, order.left, self.ledger.position, counted):
+                found.append(order)
+            counted.append(order)
+        return found
 
     # ---- decisions
 
@@ -169,7 +174,14 @@ class Desk:
         self.stamps.append((self.mono_ns, self.utc_ns))
         cost = rules.notional(request, request.quantity, self.market, self.limits)
         self.note("accepted", order=number, notional=cost, bid=bid, ask=ask)
+        self.end_what_no_longer_reduces()
         return []
+
+    def end_what_no_longer_reduces(self) -> None:
+        """Ask for the end of sent reduce-only orders that no longer reduce; what has not left is checked at release."""
+        reducing = [order for order in self.open() if order.request.reduce]
+        others = [order for order in self.open() if not order.request.reduce]
+        self.ask_end([order for order in self.beyond(others, reducing) if order.state != "accepted"], "NOT_REDUCING")
 
     # ---- ends
 
@@ -219,6 +231,7 @@ class Desk:
         proved = order.request.reduce and rules.reduces(order.request.side, order.left, self.ledger.position, others)
         state = self.market.state(self.mono_ns, self.limits.stale_after_ns)
         reasons = [order.canceling] if order.canceling else []
+        reasons += ["NOT_REDUCING"] if order.request.reduce and not proved else []
         reasons += [] if self.journal else ["JOURNAL_UNHEALTHY"]
         reasons += [] if self.executor else ["EXECUTOR_NOT_READY"]
         reasons += ["HALTED"] if self.halted and not proved else []
@@ -258,6 +271,7 @@ class Desk:
         for price, quantity, fee in trades:
             self.ledger.trade(order.request.side, price, quantity, fee)
             order.filled += quantity
+        self.last_price, self.marked_ns = trades[-1][0], None
         done = order.left == 0
         if done:
             order.state = "ended"
@@ -274,6 +288,7 @@ class Desk:
             fee=sum((fee for _, _, fee in trades), ZERO),
             receipt=self.receipt(order, trades),
         )
+        self.end_what_no_longer_reduces()
 
     def receipt(self, order: Order, trades: list[tuple[Decimal, Decimal, Decimal]]) -> dict[str, Decimal | int]:
         """Return a fill's cost against the middle at decision and at arrival, and how long it took."""
@@ -281,9 +296,10 @@ class Desk:
         decided, ((bid, _), (ask, _)) = (order.bid + order.ask) * half, self.market.top()
         arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)
         order.cost += sum((price * quantity for price, quantity, _ in trades), ZERO)
-        # Monotonic clocks of two runs have nothing in common: only an order of this run took so and so long.
-        age = {"elapsed_ns": self.mono_ns - self.stamps[order.number - 1][0]} if order.this_run else {}
-        return age | {
+        # Monotonic clocks of two runs have nothing in common: an order of an earlier run is timed by UTC.
+        mono_ns, utc_ns = self.stamps[order.number - 1]
+        return {
+            "elapsed_ns": self.mono_ns - mono_ns if order.this_run else max(self.utc_ns - utc_ns, 0),
             "decision_mid": decided,
             "arrival_mid": arrived,
             "total": sum((side * (price - decided) * quantity for price, quantity, _ in trades), ZERO),

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from . import disputes
 from .exact import ZERO, rounded_down
 from .market import Market, taken_side, walked
 from .orders import Order, Request
@@ -90,8 +89,8 @@ def retry_after_ms(stamps: list[int], mono_ns: int, per_second: int) -> int:
     return -((mono_ns - free_ns) // 10**6)
 
 
-def largest(request: Request, position: Decimal, orders: list[Order], market: Market, limits: Limits) -> Decimal:
-    """Return the largest size, in steps, that passes; zero if none does. Halving, since a larger size costs more."""
+def largest(request: Request, position: Decimal, orders: list[Order], market: Market, limits: Limits) -> Decimal | None:
+    """Return the largest size, in steps, that passes; None if none does. Halving, since a larger size costs more."""
 
     def within(quantity: Decimal) -> bool:
         cost = notional(request, quantity, market, limits)
@@ -104,4 +103,4 @@ def largest(request: Request, position: Decimal, orders: list[Order], market: Ma
         low, high = (middle, high) if within(middle * limits.step) else (low, middle)
     found = low * limits.step
     too_small = found < limits.min_quantity or (notional(request, found, market, limits) or ZERO) < limits.min_notional
-    return ZERO if too_small and disputes.LARGEST_BELOW_MINIMUM not in disputes.OPEN else found
+    return None if too_small else found

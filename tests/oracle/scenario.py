@@ -3,7 +3,6 @@
 from decimal import Decimal
 from random import Random
 
-from . import disputes
 from .exact import ZERO, from_e8
 from .market import Level, taken_side
 from .orders import Request
@@ -156,7 +155,7 @@ class Session:
         if limit == TICK * MIDDLE:
             request = Request(side, Decimal(2), limit + TICK * off, "gtc")
         else:
-            largest_now = largest(request, oracle.ledger.position, oracle.open(), market, self.world.limits)
+            largest_now = largest(request, oracle.ledger.position, oracle.open(), market, self.world.limits) or ZERO
             request = Request(side, largest_now + STEP * off, limit, request.tif)
         assert notional(request, request.quantity, market, self.world.limits) is not None or not market.two_sided()
         self.world.submit(request)
@@ -246,9 +245,7 @@ class Session:
 
     def stall(self) -> None:
         """Let time pass with the venue asleep, so that what became due arrives late, all at once."""
-        chasing = [order for order in self.world.oracle.open() if order.canceling]
-        if not (chasing and disputes.LATE_CANCEL in disputes.OPEN):
-            self.world.stall(self.choose.randint(0, 3 * 10**8))
+        self.world.stall(self.choose.randint(0, 3 * 10**8))
 
     def leap(self) -> None:
         """Let the wall clock jump, by a minute, a day, or back."""

@@ -66,7 +66,7 @@ class Simulator:
         for what, number in self.inbox:
             self.send(what, self.desk.orders[number], mono_ns, utc_ns)
         self.inbox.clear()
-        arrived = sorted((entry for entry in self.due if entry[0] <= mono_ns), key=at_once)
+        arrived = sorted((entry for entry in self.due if entry[0] <= mono_ns), key=lambda entry: entry[0])
         self.due = [entry for entry in self.due if entry[0] > mono_ns]
         for _, what, number in arrived:
             order = self.desk.orders[number]
@@ -173,12 +173,6 @@ class Simulator:
         limit = order.request.limit or ZERO
         self.desk.fill(order, [(limit, quantity, fee(limit * quantity, self.fees.maker_e8))], maker=True)
         self.resting = [other for other in self.resting if other.state != "ended"]
-
-
-def at_once(entry: tuple[int, str, int]) -> tuple[int, int, bool]:
-    """Return the order of arrival: by time, then by order number, an order before its cancel."""
-    due, what, number = entry
-    return due, number, what == "cancel"
 
 
 def fee(cost: Decimal, rate_e8: int) -> Decimal:
