@@ -1,0 +1,308 @@
+"""The desk's decisions and its day, one dull step at a time. Every method notes the events that it expects."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from . import rules
+from .exact import ZERO
+from .ledger import Ledger
+from .market import Market
+from .orders import Order, Request
+from .rules import Limits
+
+DAY_NS = 86_400 * 10**9
+MINUTE_NS = 60 * 10**9
+Event = dict[str, Any]
+
+
+@dataclass
+class Day:
+    """One UTC day: its number, the equity it began with, and the loss that latched it."""
+
+    number: int
+    start_equity: Decimal
+    latched: Decimal | None = None
+
+
+class Desk:
+    """Orders, money and stops. Time is an argument, and never runs backwards."""
+
+    def __init__(self, market: Market, limits: Limits, mono_ns: int, utc_ns: int) -> None:
+        """Begin at a moment with nothing."""
+        self.market, self.limits = market, limits
+        self.mono_ns, self.utc_ns = mono_ns, utc_ns
+        self.ledger = Ledger()
+        self.orders: dict[int, Order] = {}
+        self.stamps: list[tuple[int, int]] = []  # (monotonic, UTC) of every accepted order
+        self.halted, self.journal, self.executor = False, True, True
+        self.day = Day(utc_ns // DAY_NS, ZERO)
+        self.last_price: Decimal | None = None  # of the last journaled mark or fill
+        self.marked_ns: int | None = None  # UTC of the last journaled mark, None once a fill came after it
+        self.counts = {"accepted": 0, "refused": 0, "filled": 0, "canceled": 0}
+        self.events: list[Event] = []
+        self.note("day_started", day=self.day.number, start_equity=ZERO)
+
+    def note(self, kind: str, **facts: object) -> None:
+        """Expect an event."""
+        self.events.append({"kind": kind, **facts})
+
+    # ---- time
+
+    def at(self, mono_ns: int, utc_ns: int) -> None:
+        """Take a command's time, or the last seen if that is later, and begin its day."""
+        self.mono_ns, self.utc_ns = max(self.mono_ns, mono_ns), max(self.utc_ns, utc_ns)
+        number = self.utc_ns // DAY_NS
+        if number > self.day.number:
+            self.day = Day(number, self.day_start_equity())
+            self.note("day_started", day=number, start_equity=self.day.start_equity)
+
+    def day_start_equity(self) -> Decimal:
+        """Return what the last journaled mark, or a fill after it, makes of the position."""
+        return self.ledger.equity(self.last_price or ZERO)
+
+    # ---- money
+
+    def mark_price(self) -> Decimal:
+        """Return the closing side of a synced, uncrossed book of any age, else the last journaled mark or fill."""
+        known = self.market.synced and self.market.two_sided()
+        closing = self.market.closing(self.ledger.position) if known else None
+        return closing if closing is not None else self.last_price or ZERO
+
+    def equity(self) -> Decimal:
+        """Return profit so far, open position and fees included."""
+        return self.ledger.equity(self.mark_price())
+
+    def loss(self) -> Decimal:
+        """Return the day's loss, negative for a profit."""
+        return self.day.start_equity - self.equity()
+
+    def lost_too_much(self) -> bool:
+        """Return whether the day's loss has reached its limit, or had when it latched; exactly there it has.
+
+        A book that cannot be trusted now trips nothing; a flat desk needs none.
+        """
+        known = self.live() or not self.ledger.position
+        return self.day.latched is not None or (known and self.loss() >= self.limits.daily_loss)
+
+    def mark(self, mono_ns: int, utc_ns: int) -> None:
+        """Value the position; latch on a loss; journal one mark a minute while a position is open."""
+        self.at(mono_ns, utc_ns)
+        if self.day.latched is None and self.lost_too_much():
+            self.day.latched = self.loss()
+            self.note("loss_latched", day=self.day.number, loss=self.day.latched)
+            self.ask_end(self.beyond([], self.open()), "DAILY_LOSS")
+        due = self.marked_ns is None or self.utc_ns - self.marked_ns >= MINUTE_NS
+        if self.ledger.position and due and self.live():
+            self.marked_ns, self.last_price = self.utc_ns, self.mark_price()
+            self.note("marked", price=self.last_price)
+
+    def live(self) -> bool:
+        """Return whether the book may be priced on."""
+        return self.market.state(self.mono_ns, self.limits.stale_after_ns) == "live"
+
+    def beyond(self, first: list[Order], then: list[Order]) -> list[Order]:
+        """Return which of `then`, taken one after the other behind `first`, do not reduce the position.
+
+        One that is asked to end still counts, because it can fill before it ends.
+        """
+        counted, found = list(first), []
+        for order in then:
+            if not rules.reduces(order.request.side, order.left, self.ledger.position, counted):
+                found.append(order)
+            counted.append(order)
+        return found
+
+    # ---- decisions
+
+    def open(self) -> list[Order]:
+        """Return the orders without an end, oldest first."""
+        return [order for order in self.orders.values() if order.state != "ended"]
+
+    def proved_reducing(self, request: Request) -> bool:
+        """Return whether a reduce-only order really reduces."""
+        return request.reduce and rules.reduces(request.side, request.quantity, self.ledger.position, self.open())
+
+    def breaches(self, request: Request) -> list[str]:
+        """Return the code of every broken rule, in the order of the checks."""
+        proved = self.proved_reducing(request)
+        codes = rules.shape_breaches(request, self.limits)
+        codes += ["NOT_REDUCING"] if request.reduce and not proved else []
+        codes += [] if self.journal else ["JOURNAL_UNHEALTHY"]
+        codes += [] if self.executor else ["EXECUTOR_NOT_READY"]
+        codes += ["HALTED"] if self.halted and not proved else []
+        state = self.market.state(self.mono_ns, self.limits.stale_after_ns)
+        codes += [rules.BOOK_CODES[state]] if state != "live" else []
+        codes += ["DAILY_LOSS"] if self.lost_too_much() and not proved else []
+        return codes + self.room_breaches(request)
+
+    def room_breaches(self, request: Request) -> list[str]:
+        """Return the codes of full queues, windows and limits."""
+        codes = ["QUEUE_FULL"] if len(self.open()) >= rules.MOST_OPEN else []
+        codes += ["RATE_LIMIT"] if self.orders_now() <= 0 else []
+        cost = rules.notional(request, request.quantity, self.market, self.limits)
+        if cost is not None and self.market.two_sided() and cost < self.limits.min_notional:
+            codes.append("MIN_NOTIONAL")
+        if cost is not None and cost > self.limits.order_notional:
+            codes.append("NOTIONAL_EXCEEDS_MAX")
+        after = rules.position_after(request, request.quantity, self.ledger.position, self.open())
+        return codes + rules.position_breach(after, request.side, self.limits)
+
+    def orders_now(self) -> int:
+        """Return how many orders the window still takes."""
+        stamps = [mono_ns for mono_ns, _ in self.stamps]
+        return self.limits.per_second - rules.stamps_in_window(stamps, self.mono_ns)
+
+    def largest(self, request: Request, codes: list[str]) -> Decimal | None:
+        """Return the largest size that passes; None if something else than size is in the way."""
+        if not codes or set(codes) - rules.SIZE_CODES:
+            return None
+        return rules.largest(request, self.ledger.position, self.open(), self.market, self.limits)
+
+    def submit(self, request: Request, mono_ns: int, utc_ns: int) -> list[str]:
+        """Decide an order; return the codes of its refusal, none if accepted."""
+        self.at(mono_ns, utc_ns)
+        codes = self.breaches(request)
+        if codes:
+            self.counts["refused"] += 1
+            self.note("refused", codes=codes, largest=self.largest(request, codes))
+            return codes
+        (bid, _), (ask, _) = self.market.top()
+        self.counts["accepted"] += 1
+        number = len(self.orders) + 1
+        self.orders[number] = Order(number, request, bid, ask)
+        self.stamps.append((self.mono_ns, self.utc_ns))
+        cost = rules.notional(request, request.quantity, self.market, self.limits)
+        self.note("accepted", order=number, notional=cost, bid=bid, ask=ask)
+        self.end_what_no_longer_reduces()
+        return []
+
+    def end_what_no_longer_reduces(self) -> None:
+        """Ask for the end of sent reduce-only orders that no longer reduce; what has not left is checked at release."""
+        reducing = [order for order in self.open() if order.request.reduce]
+        others = [order for order in self.open() if not order.request.reduce]
+        self.ask_end([order for order in self.beyond(others, reducing) if order.state != "accepted"], "NOT_REDUCING")
+
+    # ---- ends
+
+    def ask_end(self, orders: list[Order], reason: str) -> None:
+        """Ask for the end of orders that nobody asked about yet."""
+        for order in orders:
+            if order.canceling is None:
+                order.canceling = reason
+                self.note("cancel_requested", order=order.number, reason=reason)
+
+    def cancel(self, number: int, mono_ns: int, utc_ns: int) -> bool:
+        """Ask for the end of one order; return whether it is open."""
+        self.at(mono_ns, utc_ns)
+        found = [order for order in self.open() if order.number == number]
+        self.ask_end(found, "USER")
+        return bool(found)
+
+    def cancel_all(self, reason: str, mono_ns: int, utc_ns: int) -> None:
+        """Ask for the end of every open order."""
+        self.at(mono_ns, utc_ns)
+        self.ask_end(self.open(), reason)
+
+    def halt(self, mono_ns: int, utc_ns: int) -> None:
+        """Stop trading and ask for the end of every open order."""
+        self.at(mono_ns, utc_ns)
+        if not self.halted:
+            self.halted = True
+            self.note("halted")
+        self.ask_end(self.open(), "HALTED")
+
+    def resume(self, mono_ns: int, utc_ns: int) -> None:
+        """Let trading go on."""
+        self.at(mono_ns, utc_ns)
+        if self.halted:
+            self.halted = False
+            self.note("resumed")
+
+    def end(self, order: Order, reason: str) -> None:
+        """Expect an order's end without (the rest of) its fill."""
+        order.state = "ended"
+        self.counts["canceled"] += 1
+        self.note("ended", order=order.number, state="canceled", reason=reason, filled=order.filled)
+
+    def release(self, order: Order) -> bool:
+        """Check the permit right before sending; refused, the order ends with the reason."""
+        others = [other for other in self.open() if other is not order]
+        proved = order.request.reduce and rules.reduces(order.request.side, order.left, self.ledger.position, others)
+        state = self.market.state(self.mono_ns, self.limits.stale_after_ns)
+        reasons = [order.canceling] if order.canceling else []
+        reasons += ["NOT_REDUCING"] if order.request.reduce and not proved else []
+        reasons += [] if self.journal else ["JOURNAL_UNHEALTHY"]
+        reasons += [] if self.executor else ["EXECUTOR_NOT_READY"]
+        reasons += ["HALTED"] if self.halted and not proved else []
+        reasons += [rules.BOOK_CODES[state]] if state != "live" else []
+        reasons += ["DAILY_LOSS"] if self.lost_too_much() and not proved else []
+        if reasons:
+            self.end(order, reasons[0])
+            return False
+        order.state = "sent"
+        self.note("released", order=order.number)
+        return True
+
+    def restart(self, market: Market, limits: Limits, journaled_ns: int, now: tuple[int, int]) -> list[Order]:
+        """Begin anew from the journal, whose last event has the UTC time `journaled_ns`; return what rests again.
+
+        A time that no event tells of is forgotten. The rate window goes on by UTC.
+        """
+        mono_ns, utc_ns = now
+        self.market, self.limits, self.mono_ns, self.utc_ns = market, limits, mono_ns, journaled_ns
+        self.journal, self.executor = True, True
+        self.at(mono_ns, utc_ns)
+        self.stamps = [(mono_ns - (self.utc_ns - stamp), stamp) for _, stamp in self.stamps]
+        for order in self.open():
+            order.this_run = False
+            if order.canceling or order.state != "resting":
+                self.end(order, order.canceling or "RESTART")
+        return self.open()
+
+    def rested(self, order: Order) -> None:
+        """Expect that an order rests from now on."""
+        order.state = "resting"
+        self.note("resting", order=order.number)
+
+    def fill(self, order: Order, trades: list[tuple[Decimal, Decimal, Decimal]], maker: bool) -> None:
+        """Book the trades of one report, (price, quantity, fee) each, and expect its event."""
+        realised, cash = self.ledger.realised, self.ledger.cash
+        for price, quantity, fee in trades:
+            self.ledger.trade(order.request.side, price, quantity, fee)
+            order.filled += quantity
+        self.last_price, self.marked_ns = trades[-1][0], None
+        done = order.left == 0
+        if done:
+            order.state = "ended"
+            self.counts["filled"] += 1
+        self.note(
+            "filled",
+            order=order.number,
+            filled=sum((quantity for _, quantity, _ in trades), ZERO),
+            done=done,
+            trades=trades,
+            cost=abs(self.ledger.cash - cash),
+            maker=maker,
+            realised=self.ledger.realised - realised,
+            fee=sum((fee for _, _, fee in trades), ZERO),
+            receipt=self.receipt(order, trades),
+        )
+        self.end_what_no_longer_reduces()
+
+    def receipt(self, order: Order, trades: list[tuple[Decimal, Decimal, Decimal]]) -> dict[str, Decimal | int]:
+        """Return a fill's cost against the middle at decision and at arrival, and how long it took."""
+        side, half = (1 if order.request.side == "buy" else -1), Decimal("0.5")
+        decided, ((bid, _), (ask, _)) = (order.bid + order.ask) * half, self.market.top()
+        arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)
+        order.cost += sum((price * quantity for price, quantity, _ in trades), ZERO)
+        # Monotonic clocks of two runs have nothing in common: an order of an earlier run is timed by UTC.
+        mono_ns, utc_ns = self.stamps[order.number - 1]
+        return {
+            "elapsed_ns": self.mono_ns - mono_ns if order.this_run else max(self.utc_ns - utc_ns, 0),
+            "decision_mid": decided,
+            "arrival_mid": arrived,
+            "total": sum((side * (price - decided) * quantity for price, quantity, _ in trades), ZERO),
+            "delay": side * (arrived - decided) * whole,
+            "drifted": order.cost > self.limits.order_notional,
+        }

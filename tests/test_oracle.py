@@ -1,0 +1,410 @@
+"""The real desk against the oracle: equal verdicts, events, fills, money and room after every step, difference 0."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from decimal import Decimal
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.delays import delays
+from oracle.exact import ZERO, exactly, truncated_division
+from oracle.ledger import Ledger
+from oracle.orders import Request
+from oracle.rules import SECOND_NS
+from oracle.scenario import Session
+from oracle.settings import limits
+from oracle.simulator import Fees
+from oracle.soak import STEPS
+from oracle.world import SEED, World
+
+SEEDED_SESSIONS, DRAWN_SESSIONS, DRAWN_STEPS, WINDOWS = 600, 60, 50, 60
+STEP, TICK, UNIT = Decimal("0.00001"), Decimal("0.01"), Decimal("1e-8")
+FOREVER_NS = 10**16
+BIDS = [(Decimal(24_999), Decimal(4)), (Decimal(24_990), Decimal(4))]
+ASKS = [(Decimal(25_000), Decimal(4)), (Decimal(25_010), Decimal(4))]
+
+
+def opened(**changes):
+    """Return a world with a synced book that stays fresh and a venue without delay, unless `changes` say otherwise."""
+    fees, delay_ms = changes.pop("fees", Fees()), changes.pop("delay_ms", 0)
+    world = World(limits(**({"stale_after_ns": FOREVER_NS} | changes)), fees, delay_ms)
+    world.sync(BIDS, ASKS)
+    return world
+
+
+def buy(quantity, limit=None, tif=None, **rest):
+    """Return a buy; with a limit it is GTC unless said otherwise."""
+    return Request("buy", Decimal(quantity), decimal(limit), tif or ("gtc" if limit else "ioc"), **rest)
+
+
+def sell(quantity, limit=None, tif=None, **rest):
+    """Return a sell; with a limit it is GTC unless said otherwise."""
+    return Request("sell", Decimal(quantity), decimal(limit), tif or ("gtc" if limit else "ioc"), **rest)
+
+
+def decimal(value):
+    """Return a decimal, or None for None."""
+    return None if value is None else Decimal(value)
+
+
+# ---- whole sessions
+
+
+@pytest.fixture(scope="module")
+def seeded():
+    """Run the seeded sessions; each compares itself after every step, and its replay at the end."""
+    return [Session(Random(seed)).run(STEPS) for seed in range(SEEDED_SESSIONS)]
+
+
+def test_seeded_sessions_agree_and_meet_every_rule(seeded):
+    """No difference anywhere, and sessions that never met a rule would show nothing about it."""
+    kinds, codes, ends = Counter(), Counter(), Counter()
+    for world in seeded:
+        for _, _, _, body in world.journal:
+            ((kind, facts),) = json.loads(body).items()
+            kinds[kind] += 1
+            codes.update(breach["code"] for breach in facts.get("breaches", ()))
+            ends.update([facts["reason"]] if kind == "ended" else ())
+    assert set(codes) == {
+        *("BAD_QUANTITY", "BAD_STEP", "BAD_TICK", "NOT_REDUCING", "JOURNAL_UNHEALTHY", "EXECUTOR_NOT_READY", "HALTED"),
+        *("BOOK_UNSYNCED", "BOOK_STALE", "BOOK_CROSSED", "DAILY_LOSS", "RATE_LIMIT", "MIN_NOTIONAL"),
+        *("NOTIONAL_EXCEEDS_MAX", "POSITION_LIMIT_LONG", "POSITION_LIMIT_SHORT"),
+    }
+    assert set(ends) >= {"IOC_REMAINDER", "NO_LIQUIDITY", "USER", "HALTED", "DAILY_LOSS", "RESTART", "BOOK_STALE"}
+    assert min(kinds[kind] for kind in ("filled", "marked", "day_started", "loss_latched", "resting", "released")) > 50
+    assert kinds["started"] > SEEDED_SESSIONS + 50  # restarts
+
+
+def test_seeded_sessions_go_through_zero_and_leave_remainders(seeded):
+    """Flips and truncated reductions are where an average-cost ledger goes wrong."""
+    flips = truncated = 0
+    for world in seeded:
+        position = ZERO
+        for _, _, _, body in world.journal:
+            fill = json.loads(body).get("filled")
+            if fill:
+                after = position + Decimal(fill["filled"]) * (1 if fill["side"] == "buy" else -1)
+                flips += position * after < 0
+                truncated += len(fill["realised"].partition(".")[2]) == 16
+                position = after
+    assert flips > 100
+    assert truncated > 100
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=DRAWN_SESSIONS, derandomize=True, deadline=None)
+def test_drawn_sessions_agree(choose):
+    """The same sessions with choices that hypothesis can shrink to a short story."""
+    Session(choose).run(DRAWN_STEPS)
+
+
+def test_time_zone_does_not_matter():
+    """The trading day is the UTC day wherever the program runs: same events, same state."""
+    run = "from oracle.soak import digest; print(digest(range(12)))"
+    told = set()
+    for zone in ("UTC0", "America/Los_Angeles", "Pacific/Kiritimati"):
+        environ = os.environ | {"TZ": zone, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        told.add(subprocess.run([sys.executable, "-c", run], env=environ, check=True, capture_output=True).stdout)
+    assert len(told) == 1
+
+
+# ---- each limit at one unit below, exactly, and one unit above
+
+
+@pytest.mark.parametrize(("off", "refused"), [(-1, []), (0, []), (1, ["NOTIONAL_EXCEEDS_MAX"])])
+def test_notional_limit_by_price_and_by_size(off, refused):
+    """Exactly 50,000 USDT passes, one tick or one lot more does not, for limit and market orders of both sides."""
+    for request in (
+        buy(2, Decimal(25_000) + TICK * off),
+        buy(2 + STEP * off, 25_000),
+        sell(2, Decimal(25_000) + TICK * off),
+        sell(2 + STEP * off, 25_000),
+        buy(2 + STEP * off),
+    ):
+        assert opened(per_second=50).submit(request) == refused
+
+
+def test_sell_is_worth_the_better_of_limit_and_bid():
+    """A sell far below the market would bring the bid, so that counts."""
+    world = opened(order_notional="49998")
+    assert world.submit(sell(2, 100)) == []
+    assert world.submit(sell(2 + STEP, 100)) == ["NOTIONAL_EXCEEDS_MAX"]
+
+
+def test_slippage_counts_into_the_notional_of_a_market_order():
+    """A rate of 1e-8 makes each level dearer by its rounded-up share, which two coins multiply."""
+    dearer = Decimal(2) * (Decimal(25_000) + Decimal("0.00025"))
+    assert opened(slippage_e8=1, order_notional=str(dearer)).submit(buy(2)) == []
+    assert opened(slippage_e8=1, order_notional=str(dearer - UNIT)).submit(buy(2)) == ["NOTIONAL_EXCEEDS_MAX"]
+    assert opened(slippage_e8=1, order_notional=str(dearer)).submit(buy(2 + STEP)) == ["NOTIONAL_EXCEEDS_MAX"]
+
+
+@pytest.mark.parametrize(("off", "refused"), [(-1, False), (0, False), (1, True)])
+def test_position_limit_counts_position_and_every_open_order(off, refused):
+    """Filled, resting and in-flight size of the order's own side is taken; the other side's gives no room."""
+    for send, code, near, far in ((buy, "LONG", 24_000, 26_000), (sell, "SHORT", 26_000, 24_000)):
+        other = sell if send is buy else buy
+        world = opened(per_second=50, delay_ms=30)
+        world.submit(send(1))
+        world.go(10**8)
+        world.submit(send("1.5", near))
+        world.go(10**8)
+        world.submit(other(1, near if far == near else far))
+        world.submit(send(1, near))
+        codes = world.submit(send(Decimal("1.5") + STEP * off, near))
+        assert codes == ([f"POSITION_LIMIT_{code}"] if refused else [])
+
+
+@pytest.mark.parametrize(("quantity", "refused"), [("0.00019", True), ("0.0002", False), ("0.00021", False)])
+def test_minimum_notional_of_the_venue(quantity, refused):
+    """5 USDT is enough, at 25,000 a coin."""
+    assert opened().submit(buy(quantity, 25_000)) == (["MIN_NOTIONAL"] if refused else [])
+
+
+@pytest.mark.parametrize(("off", "refused"), [(-1, []), (0, ["BOOK_STALE"]), (1, ["BOOK_STALE"])])
+def test_book_is_stale_from_two_seconds_on(off, refused):
+    """An age of exactly the limit is too old."""
+    world = opened(stale_after_ns=2 * SECOND_NS)
+    world.go(2 * SECOND_NS + off)
+    assert world.submit(buy("0.01")) == refused
+
+
+@pytest.mark.parametrize(("off", "latched"), [(-UNIT, True), (ZERO, True), (UNIT, False)])
+@pytest.mark.parametrize("send", [buy, sell])
+def test_daily_loss_trips_exactly_at_its_limit(off, latched, send):
+    """A loss of exactly the limit trips, one unit less does not; a mark alone can trip it, and a new day lifts it."""
+    world = opened(fees=Fees(100_000, 0))
+    world.submit(send("1.33333"))
+    world.restart(world.mono_ns, daily_loss=world.oracle.loss() + off)
+    world.sync(BIDS, ASKS)
+    back = sell if send is buy else buy
+    if latched:
+        assert world.submit(send("0.01")) == ["DAILY_LOSS"]
+    world.mark()
+    assert world.oracle.day.latched == (world.oracle.loss() if latched else None)
+    assert world.submit(back("0.01")) == (["DAILY_LOSS"] if latched else [])
+    assert world.submit(back("0.01", reduce=True)) == []
+    world.utc_ns += 86_400 * SECOND_NS
+    assert world.submit(back("0.01")) == []
+
+
+def test_latch_outlasts_a_profit_a_restart_and_a_clock_set_back():
+    """Only the next UTC day opens it again."""
+    world = opened(daily_loss="5")
+    world.submit(buy(1))
+    world.ticker(Decimal(24_990), Decimal(1), Decimal(24_991), Decimal(1))
+    world.mark()
+    world.ticker(Decimal(25_100), Decimal(1), Decimal(25_101), Decimal(1))
+    assert world.submit(buy("0.01")) == ["DAILY_LOSS"]
+    world.utc_ns -= 3 * 86_400 * SECOND_NS
+    assert world.submit(buy("0.01")) == ["DAILY_LOSS"]
+    world.restart(10**9)
+    world.sync(BIDS, ASKS)
+    assert world.submit(buy("0.01")) == ["DAILY_LOSS"]
+
+
+@pytest.mark.parametrize("reason", ["HALTED", "DAILY_LOSS", "BOOK_UNSYNCED", "BOOK_STALE", "EXECUTOR_NOT_READY"])
+def test_permit_is_checked_again_before_an_order_leaves(reason):
+    """What happens between acceptance and release ends the order, unless it proved to reduce."""
+    world = opened(daily_loss="50", stale_after_ns=2 * SECOND_NS)
+    world.submit(buy(2))
+    world.submit(buy("0.01"), settle=False)
+    world.submit(sell("0.01", reduce=True), settle=False)
+    if reason == "HALTED":
+        world.halt()
+    elif reason == "DAILY_LOSS":
+        world.book.apply(world.frames.ticker(24_950, 1, 24_951, 1), world.mono_ns)
+        top = (world.frames.last_id, Decimal(24_950), Decimal(1), Decimal(24_951), Decimal(1))
+        world.market.ticker = top
+        world.mark()
+    elif reason == "BOOK_UNSYNCED":
+        world.lose()
+    elif reason == "BOOK_STALE":
+        world.stall(2 * SECOND_NS)
+    else:
+        world.ready(journal=True, executor=False)
+    ended = {row["order"]: row["reason"] for row in events(world, "ended")}
+    assert ended[2] == reason
+    assert [row["order"] for row in events(world, "released")] == ([1, 3] if reason == "DAILY_LOSS" else [1])
+
+
+GAPS = st.sampled_from([0, 1, 2 * 10**8, SECOND_NS - 1, SECOND_NS, SECOND_NS + 1, SECOND_NS // 5 - 1, SECOND_NS // 4])
+
+
+@given(st.lists(st.tuples(GAPS, st.booleans()), min_size=8, max_size=30), st.integers(1, 6))
+@settings(max_examples=WINDOWS, derandomize=True, deadline=None)
+def test_rate_window_is_the_brute_force_count(gaps, per_second):
+    """At every nanosecond around a second, and refused orders take no slot."""
+    world = opened(per_second=per_second)
+    for gap_ns, too_big in gaps:
+        world.go(gap_ns)
+        world.submit(buy(9) if too_big else buy("0.0002"))
+
+
+def test_sixth_order_waits_until_a_second_has_passed_exactly():
+    """At one nanosecond before the second is over it is refused, a restart or a late clock change nothing."""
+    world = opened()
+    for _ in range(5):
+        assert world.submit(buy("0.001")) == []
+    world.go(SECOND_NS - 2)
+    world.restart(10**9)
+    world.sync(BIDS, ASKS)
+    assert world.submit(buy("0.001")) == ["RATE_LIMIT"]
+    world.go(1)
+    assert world.submit(buy("0.001"), back_ns=SECOND_NS) == ["RATE_LIMIT"]
+    world.go(1)
+    assert world.submit(buy("0.001")) == []
+
+
+def test_queue_takes_1024_open_orders_and_no_more():
+    """One that ends makes room for one."""
+    world = opened(per_second=1_000)
+    world.compare_status = lambda: None  # a thousand pages of a thousand orders
+    for number in range(1_024):
+        world.go(SECOND_NS if number == 600 else 0)
+        assert world.submit(buy("0.001", 5_000)) == []
+    assert world.submit(buy("0.001", 5_000)) == ["QUEUE_FULL"]
+    world.cancel(700)
+    world.go(10**8)
+    assert world.submit(buy("0.001", 5_000)) == []
+    assert world.submit(buy("0.001", 5_000)) == ["QUEUE_FULL"]
+
+
+# ---- money and fills
+
+
+def test_reduction_truncates_the_cost_that_it_takes_out_toward_zero():
+    """A third of 10 / 3 is cut at 1e-16, the remainder stays, and the last unit takes all."""
+    exactly()
+    assert truncated_division(Decimal(-10), Decimal(3)) == Decimal("-3.3333333333333333")
+    for side, back in (("buy", "sell"), ("sell", "buy")):
+        ledger = Ledger()
+        ledger.trade(side, Decimal("33333.33"), Decimal("0.00003"), ZERO)
+        ledger.trade(side, Decimal("33333.34"), Decimal("0.00004"), ZERO)
+        for _ in range(6):
+            ledger.trade(back, Decimal("33333.33"), STEP, ZERO)
+        assert abs(ledger.cost) > 0
+        ledger.trade(back, Decimal("33333.33"), STEP * 2, ZERO)
+        assert abs(ledger.position) == STEP
+        assert abs(ledger.cost) == STEP * Decimal("33333.33")
+
+
+def test_flip_closes_everything_and_opens_the_rest():
+    """Through zero in one order over two levels, and back, to the last unit."""
+    world = opened(fees=Fees(33_333, 0), slippage_e8=777)
+    world.submit(buy("1.00001"))
+    world.submit(sell("1.99999"))
+    world.go(SECOND_NS)
+    world.submit(buy("1.99997"))
+    world.submit(sell("0.99999"))
+    assert world.oracle.ledger.position == ZERO
+    assert world.oracle.ledger.cost == ZERO
+
+
+def test_size_taken_stays_taken_until_a_newer_book_shows_another():
+    """The same size again, or another side, gives nothing back."""
+    world = opened(per_second=50, position="50", order_notional="900000")
+    world.submit(buy(6))
+    world.submit(buy(3))
+    world.depth([(Decimal(24_999), Decimal(3))], [(Decimal(25_000), Decimal(4))])
+    world.submit(buy("0.1"))
+    assert [order.filled for order in world.oracle.orders.values()] == [6, 2, 0]
+    world.depth([], [(Decimal(25_000), Decimal("3.5"))])
+    world.submit(buy(4))
+    assert world.oracle.orders[4].filled == Decimal("3.5")
+
+
+def test_trade_through_fills_the_best_priced_then_the_oldest():
+    """A print's size is given away once; one at the limit price itself fills nobody."""
+    world = opened(per_second=50)
+    for limit in (24_500, 24_600, 24_500):
+        world.submit(buy("0.5", limit))
+    world.trade(Decimal(24_600), Decimal(9))
+    world.trade(Decimal(24_499), Decimal("1.2"))
+    world.trade(Decimal(24_500), Decimal(9))
+    assert [order.filled for order in world.oracle.orders.values()] == [Decimal("0.5"), Decimal("0.5"), Decimal("0.2")]
+
+
+def test_venue_delays_lie_between_10_and_100_ms():
+    """For orders and for cancels, the same every time, and not all alike."""
+    drawn = delays(SEED)
+    assert all(10**7 <= delay <= 10**8 for delay in drawn.values())
+    assert len(set(drawn.values())) > len(drawn) * 0.9
+    assert delays.__wrapped__(SEED, 10) == {key: drawn[key] for key in drawn if key[0] <= 10}
+
+
+# ---- what once differed from the rules
+
+
+def events(world, kind):
+    """Return the facts of every journaled event of a kind."""
+    bodies = [json.loads(body) for _, _, _, body in world.journal]
+    return [body[kind] for body in bodies if kind in body]
+
+
+def test_every_cancel_ends_its_order_unless_it_fills():
+    """Rule 10 and the simulator's text: a cancel can lose to the fill, to nothing else."""
+    world = opened(per_second=100, delay_ms=None)
+    for number in range(1, 21):
+        world.submit(buy("0.01", 20_000))
+        world.cancel(number)
+    world.stall(SECOND_NS)
+    world.cancel_all(session_end=True)
+    world.go(SECOND_NS)
+    assert json.loads(world.desk.status(*world.now()))["open_orders"] == []
+
+
+def test_check_says_what_submit_will_say_in_the_first_moment_of_a_day():
+    """Rule 5: a latch holds until the next UTC day, for `check` as for `submit`."""
+    world = opened(daily_loss="0.5")
+    world.submit(buy(1))
+    world.mark()
+    world.utc_ns += 86_400 * SECOND_NS
+    checked = world.desk.check("sell", 10**6, None, None, False, *world.now())
+    assert checked.codes == world.desk.submit("sell", 10**6, None, None, False, *world.now()).codes == []
+
+
+def test_largest_size_that_passes_does_pass():
+    """Rule 4: the size that a refusal names can be sent."""
+    world = opened(position="0.00019")
+    world.submit(buy(1))
+    assert events(world, "refused")[0]["largest"] is None
+    world.submit(buy("0.00019", 27_000))
+    assert world.oracle.counts["accepted"] == 1
+
+
+def test_latch_cancels_a_resting_order_that_would_turn_the_position_into_a_larger_one():
+    """Rule 5: a latch cancels resting orders that would increase the position; from 1 to -2 is an increase."""
+    world = opened(daily_loss="10", order_notional="900000")
+    world.submit(buy(1))
+    world.submit(sell(3, 26_000))
+    world.submit(sell("0.5", 26_000))
+    world.ticker(Decimal(24_980), Decimal(1), Decimal(24_981), Decimal(1))
+    world.mark()
+    assert [row["order"] for row in events(world, "cancel_requested")] == [2, 3]
+
+
+def test_no_fill_takes_less_than_no_time():
+    """A machine that restarted counts its monotonic clock from zero again."""
+    world = opened()
+    world.submit(buy("0.1", 24_000))
+    world.restart(10**9)
+    world.sync(BIDS, ASKS)
+    world.trade(Decimal(23_000), Decimal(1))
+    assert events(world, "filled")[0]["elapsed_ns"] >= 0
+
+
+def test_realised_loss_latches_without_any_price():
+    """Rule 5: a flat desk's loss is known whatever the book shows, and a mark alone can trip it."""
+    world = opened(daily_loss="30", fees=Fees(100_000, 0))
+    world.submit(buy(1))
+    world.submit(sell(1))
+    assert world.oracle.ledger.position == ZERO
+    world.depth([(price, ZERO) for price, _ in BIDS], [])
+    world.mark()
+    assert len(events(world, "loss_latched")) == 1
