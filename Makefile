@@ -61,8 +61,10 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: $(CORE) ## a long session under load that watches memory, threads and files
-	$(BIN)/python benches/soak.py $(ARGS)
+soak: .venv/dev ## the long proofs: loom, many random frames and orders, the oracle (about half an hour)
+	RUSTFLAGS='--cfg loom' cargo test --locked --quiet --release -p engine --test loom --target-dir target/loom
+	PROPTEST_CASES=20000 cargo test --locked --quiet --release
+	PYTHONPATH=tests $(BIN)/python -m oracle.soak 20000 $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built (the journals in the state folder stay)

@@ -101,6 +101,10 @@ class App:
         self.book = Book(settings.venue, settings.symbol)
         self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
         instrument = self.feed.fetch_instrument()
+        if not instrument.trading:
+            log.warning(
+                "%s does not take orders for %s now; fills here are simulated all the same", venue.name, venue.symbol
+            )
         self.desk = Desk(self.book, rules(settings, instrument))
         recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
         seed = secrets.randbits(63) if settings.seed is None else settings.seed

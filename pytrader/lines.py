@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -36,12 +34,6 @@ class Market:
     def price(self, exact: Fraction) -> str:
         """Return a price with the tick's decimals, half-even."""
         return fixed(exact, self.decimals)
-
-
-def line(event: tuple[int, int, int, bytes], market: Market) -> str | None:
-    """Return the line of a journaled event (seq, mono_ns, utc_ns, body), None for a kind that has none."""
-    ((kind, facts),) = orjson.loads(event[3]).items()
-    return line_of(kind, facts, market)
 
 
 def line_of(kind: str, facts: Mapping[str, Any], market: Market) -> str | None:

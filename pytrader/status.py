@@ -294,17 +294,6 @@ def latency_text(it: Snapshot) -> str:
     return _clip(_latency(it))
 
 
-def orders_text(it: Snapshot) -> str:
-    """Return the open orders, one a line."""
-    base = it.profile.base
-    lines = [
-        f"{each.order:>6} {each.side.upper():4} {each.filled} of {each.quantity} {base} @ {each.limit or 'market'}"
-        f" {each.tif} {each.state}"
-        for each in it.open_orders
-    ]
-    return _clip(lines or ["no open orders"])
-
-
 def top_text(it: Snapshot) -> str:
     """Return the best prices at the tick's decimals, as the line of each second shows them."""
     bid, ask = fixed(it.top.bid, it.price_decimals), fixed(it.top.ask, it.price_decimals)

@@ -237,12 +237,6 @@ def test_sign_is_always_shown_except_for_zero():
     assert [signed("0.25"), signed("-0.25"), signed("0"), signed("1.005", 2)] == ["+0.25", "-0.25", "0", "+1.00"]
 
 
-def test_open_orders_are_listed_one_a_line():
-    """Number, side, progress, price, time in force and state."""
-    assert status.orders_text(made()) == "     3 SELL 0 of 0.1 BTC @ 27000 gtc resting"
-    assert status.orders_text(made(open_orders=[])) == "no open orders"
-
-
 def test_snapshot_cannot_be_changed_and_a_missing_fact_is_an_error():
     """A view cannot alter what another shows; a desk that leaves a fact out is noticed at once."""
     with pytest.raises(dataclasses.FrozenInstanceError):
