@@ -21,11 +21,14 @@ REMEDY: Final = "restore a copy of this folder, or start with --fresh (it moves 
 
 _CAUSES: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
+    # SQLite keeps the system's own error to itself, so the words of the next three name all that it may have been.
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only, or a full or failing disk let it only be read",
     sqlite3.SQLITE_PERM: "permission is missing",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: permission is missing, or the folder has gone",
+    sqlite3.SQLITE_CANTOPEN: (
+        "it cannot be opened: permission is missing, the folder has gone, or the disk is full, failing or read-only"
+    ),
     sqlite3.SQLITE_BUSY: "another program holds the database locked",
-    sqlite3.SQLITE_IOERR: "the disk refused to read or write (failing disk, quota or file-size limit)",
+    sqlite3.SQLITE_IOERR: "the disk refused to read or write (full, failing or read-only disk, quota or file-size limit)",
     sqlite3.SQLITE_CORRUPT: f"the file is damaged; {REMEDY}",
     sqlite3.SQLITE_NOTADB: f"the file is damaged or is no journal; {REMEDY}",
 }
