@@ -61,10 +61,12 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: .venv/dev ## the long proofs: loom, many random frames and orders, the oracle (about half an hour)
+soak: .venv/dev ## the long proofs: loom, many random frames and orders, the oracle, kills, a long journal (about 35 minutes)
 	RUSTFLAGS='--cfg loom' cargo test --locked --quiet --release -p engine --test loom --target-dir target/loom
 	PROPTEST_CASES=20000 cargo test --locked --quiet --release
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak 20000 $(ARGS)
+	$(BIN)/python tests/soak_crash.py 200
+	$(BIN)/python tests/soak_load.py
 
 .PHONY: clean
 clean: ## remove what was built (the journals in the state folder stay)
