@@ -28,7 +28,7 @@ _CAUSES: Final = {
         "it cannot be opened: permission is missing, the folder has gone, or the disk is full, failing or read-only"
     ),
     sqlite3.SQLITE_BUSY: "another program holds the database locked",
-    sqlite3.SQLITE_IOERR: "the disk refused to read or write (full, failing or read-only disk, quota or file-size limit)",
+    sqlite3.SQLITE_IOERR: "the disk refused to read or write (full, failing or read-only disk, quota, file-size limit)",
     sqlite3.SQLITE_CORRUPT: f"the file is damaged; {REMEDY}",
     sqlite3.SQLITE_NOTADB: f"the file is damaged or is no journal; {REMEDY}",
 }
