@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pytrader import outcomes
-from pytrader._core import parse_e8
+from pytrader._core import EngineFault, parse_e8
 from pytrader.flatten import flatten
 from pytrader.grammar import Order
 from pytrader.status import Snapshot, snapshot
@@ -107,9 +107,13 @@ class Trader:
         halt_file = self.folder / "HALT"
         if halt_file.exists():
             return f"Still halted: remove the file {halt_file} first."
-        if self.status()["halted"] is None:
+        if (halted := self.status()["halted"]) is None:
             return "Trading is not halted."
-        durable = self.is_durable(self.desk.resume())
+        try:
+            seq = self.desk.resume()
+        except EngineFault as fault:  # the journal cannot be written, or is far behind: no reason to end the session
+            return f"Still halted, {fault}; {halted['cause']}: {halted['detail']}"
+        durable = self.is_durable(seq)
         return "Trading goes on." if durable else "Trading goes on, but the journal does not have it yet."
 
     def flatten(self) -> Iterator[str]:

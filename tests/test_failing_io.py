@@ -115,11 +115,13 @@ def test_program_on_a_full_disk_says_so_and_goes_on_when_there_is_room(bad_disk,
         assert hear(child)["state"] == "filled"
         saved = rows_of(tmp_path / "demo" / PROFILE)
         bad_disk.fail(1, FAULTS["full"], on=True)
-        say(child, "buy 0.02", "buy 0.03")
-        lost, refused = hear(child), hear(child)
+        say(child, "buy 0.02", "buy 0.03", "resume")
+        lost, refused, halted = hear(child), hear(child), hear(child)
         assert (lost["state"], lost["fills"]) == ("pending", [])
         assert refused["codes"] == ["JOURNAL_UNHEALTHY", "HALTED"]
         assert re.search(CAUSES["full"], refused["sentence"])
+        assert halted["resume"].startswith("Still halted, not resumed: JOURNAL_UNHEALTHY; JOURNAL: journal ")
+        assert halted["resume"].endswith("the disk is full (database or disk is full)")
         assert rows_of(tmp_path / "demo" / PROFILE) == saved
         bad_disk.heal()
         say(child, "wait 1.5", "buy 0.04", "resume", "buy 0.05", "orders", "quit")
