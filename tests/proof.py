@@ -23,9 +23,9 @@ def commit() -> str:
     return f"{short}{'+' if changed else ''}"
 
 
-def append(proof: str, seed: int | None, figure: str) -> None:
-    """Print a row and append it to the table."""
-    cells = [f"{datetime.now(UTC):%Y-%m-%d %H:%M}", commit(), proof, "-" if seed is None else str(seed), figure]
+def append(proof: str, seed: int | None, figure: str, at: str) -> None:
+    """Print a row and append it to the table; `at` is the commit when the run began."""
+    cells = [f"{datetime.now(UTC):%Y-%m-%d %H:%M}", at, proof, "-" if seed is None else str(seed), figure]
     row = f"| {' | '.join(cells)} |"
     print(row)
     with TABLE.open("a", encoding="utf-8") as table:

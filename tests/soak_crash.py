@@ -20,7 +20,7 @@ ON_ONE_JOURNAL = 50  # kills; more would mostly read the same long journal again
 
 def main(count: int, seed: int) -> None:
     """Kill `count` engines; an assertion ends the run where something is not as it must be."""
-    dice, began = random.Random(seed), time.monotonic()
+    at, dice, began = proof.commit(), random.Random(seed), time.monotonic()
     events = released = told = 0
     with OfflineMarket.start(seed, "busy") as market:
         for first in range(0, count, ON_ONE_JOURNAL):
@@ -35,7 +35,7 @@ def main(count: int, seed: int) -> None:
                 released += crashes.released_with_intent(kill.after)
     took = f"{time.monotonic() - began:.0f} s"
     figure = f"{count} kills, {events:,} events, {released:,} orders left, {told:,} events told: none lost; {took}"
-    proof.append("kill -9", seed, figure)
+    proof.append("kill -9", seed, figure, at)
 
 
 if __name__ == "__main__":

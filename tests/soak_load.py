@@ -46,6 +46,7 @@ def timed(action):
 
 def main(wanted):
     """Write the journal, then measure."""
+    at = proof.commit()
     with tempfile.TemporaryDirectory() as temporary:
         journal = Journal.open(Path(temporary))
         rules, write_s = trade(journal, wanted)
@@ -58,7 +59,7 @@ def main(wanted):
         f" {load_s:.2f} s; with its fold into a desk {recover_s:.2f} s"
         f" (goal {GOAL_S:.0f} s: {'ok' if recover_s <= GOAL_S else 'OVER'})"
     )
-    proof.append(f"load of {count:,} events", None, figure)
+    proof.append(f"load of {count:,} events", None, figure, at)
 
 
 if __name__ == "__main__":
