@@ -45,7 +45,8 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def start(words: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """Start the program with pipes at all three ends; `cwd` keeps a developer's own `.env` out."""
-    command = [sys.executable, "-m", "pytrader", *map(str, words)]
+    # Where the tests run in the background Ctrl-C is ignored, and children would inherit that.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "pytrader", *map(str, words)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command,
