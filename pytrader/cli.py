@@ -119,7 +119,7 @@ def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     replayer = commands.add_parser("replay", help="feed recorded frames through the decoder and the book")
     replay.add_arguments(replayer)
-    replayer.add_argument("--data-dir", help="taken for uniformity; a replay keeps nothing")
+    replayer.add_argument("--data-dir", help="taken for uniformity; a replay writes only where --journal says")
     replayer.set_defaults(run=replay.run)
     market = commands.add_parser("sandbox", help="run the offline market alone")
     sandbox.add_arguments(market)
