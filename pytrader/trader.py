@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import outcomes
+from pytrader import halt_file, outcomes
 from pytrader._core import parse_e8
 from pytrader.flatten import flatten
 from pytrader.grammar import Order
@@ -104,9 +104,9 @@ class Trader:
 
     def resume(self) -> str:
         """Let trading go on; return what happened in a sentence."""
-        halt_file = self.folder / "HALT"
-        if halt_file.exists():
-            return f"Still halted: remove the file {halt_file} first."
+        file = self.folder / halt_file.NAME
+        if file.exists():
+            return f"Still halted: remove the file {file} first."
         if self.status()["halted"] is None:
             return "Trading is not halted."
         durable = self.is_durable(self.desk.resume())
