@@ -1,4 +1,4 @@
-"""The command line: `pytrader demo`, `run`, `replay`, `status`, `export`, `sandbox`, `config`."""
+"""The command line: `pytrader demo`, `run`, `halt`, `replay`, `status`, `export`, `sandbox`, `config`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   pytrader run                             live Binance market data, simulated fills
   echo 'buy 0.25' | pytrader demo --json   one order from a script
   pytrader status --json                   what the journal says
+  pytrader halt news at 14:00              stop a running engine from outside
   pytrader export csv --what fills         every fill as CSV
   pytrader replay frames.jsonl.gz --json   feed a recording through the book
 
@@ -99,7 +100,7 @@ def _add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from pytrader import export
+    from pytrader import export, halting
 
     status = commands.add_parser("status", help="show what a journal says, also beside a running engine")
     status.set_defaults(run=_status)
@@ -111,6 +112,10 @@ def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_settings(exporter)
     exporter.add_argument("--demo", action="store_true", help="the offline market's journal")
     export.add_arguments(exporter)
+    stopper = commands.add_parser("halt", help="stop an engine from outside, also one whose terminal hangs")
+    stopper.set_defaults(run=_halt)
+    _add_settings(stopper)
+    halting.add_arguments(stopper)
 
 
 def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -197,6 +202,14 @@ def _export(given: argparse.Namespace) -> int:
     from pytrader import export
 
     return export.run(given, _folder(given, _settings(given)), time.time_ns())
+
+
+def _halt(given: argparse.Namespace) -> int:
+    from pytrader import halting
+
+    if given.off and given.reason:
+        raise table.SettingsError("--off takes no reason")
+    return halting.run(given, _folder(given, _settings(given)))
 
 
 def _config(given: argparse.Namespace) -> int:
