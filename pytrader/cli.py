@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        _say_no_more()
         return ERROR
     except Exception as error:
         code = _code(error)
@@ -48,6 +49,13 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
         return code
+
+
+def _say_no_more() -> None:
+    """Whoever read our output has gone: what is still to be written, at the interpreter's end too, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

@@ -125,3 +125,9 @@ def folded(rows: Iterable[Row], **limits: int) -> pytrader.Desk:
     desk = pytrader.Desk(pytrader.Book(), {**RULES, **limits})
     desk.recover(list(rows))
     return desk
+
+
+def offline_children(pid: int) -> list[int]:
+    """Return the process ids of the offline markets that process `pid` started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [int(child) for child in children if b"pytrader.sandbox" in Path(f"/proc/{child}/cmdline").read_bytes()]
