@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import grammar, orders, status
+from pytrader import grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
@@ -43,6 +43,7 @@ class Answers:
         self._trader, self._show_top, self._await_orders = trader, show_top, await_orders
         self._by_kind: dict[type, Callable[[Any], Iterator[Answer]]] = {
             grammar.Order: self._order,
+            grammar.Whatif: self._whatif,
             grammar.Cancel: self._cancel,
             grammar.Listing: self._listing,
             grammar.Show: self._show,
@@ -63,6 +64,13 @@ class Answers:
         ticket = self._trader.submit(order)
         if self._await_orders:
             yield outcome(ticket, self._trader.market)
+
+    def _whatif(self, asked: grammar.Whatif) -> Iterator[Answer]:
+        found = self._trader.whatif(asked.order)
+        details = [] if found.refusal is None else refusal_details(found.refusal)
+        text = whatif.text(found, self._trader.market, details)
+        data = {"whatif": orders.text_of(asked.order), **whatif.data(found)}
+        yield Answer(text, data, NO_DATA if found.estimate is None else OK)
 
     def _cancel(self, cancel: grammar.Cancel) -> Iterator[Answer]:
         if cancel.order_id is None:

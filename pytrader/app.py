@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
+from pytrader import halt_file
 from pytrader import journal as journals
 from pytrader._core import Book, Desk, Simulator, format_e8
 from pytrader.clock import Clock
@@ -126,7 +127,12 @@ class App:
         logger = LogOutlet(log, market)
         self.dispatch = Dispatch(self.desk, self.journal, self.executor, [kept, logger, *outlets], log)
         self.clock = Clock(
-            self.desk, self.book, decimals=market.decimals, halt_file=self.folder / "HALT", show=show_top, log=log
+            self.desk,
+            self.book,
+            decimals=market.decimals,
+            halt_file=self.folder / halt_file.NAME,
+            show=show_top,
+            log=log,
         )
         parts: dict[str, Part] = {
             "journal": self.dispatch,

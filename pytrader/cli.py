@@ -1,8 +1,9 @@
-"""The command line: `pytrader demo`, `run`, `replay`, `status`, `export`, `sandbox`, `config`."""
+"""The command line: `pytrader demo`, `run`, `halt`, `replay`, `status`, `export`, `sandbox`, `config`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   pytrader run                             live Binance market data, simulated fills
   echo 'buy 0.25' | pytrader demo --json   one order from a script
   pytrader status --json                   what the journal says
+  pytrader halt news at 14:00              stop a running engine from outside
   pytrader export csv --what fills         every fill as CSV
   pytrader replay frames.jsonl.gz --json   feed a recording through the book
 
@@ -39,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        _say_no_more()
         return ERROR
     except Exception as error:
         code = _code(error)
@@ -47,6 +49,13 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
         return code
+
+
+def _say_no_more() -> None:
+    """Whoever read our output has gone: what is still to be written, at the interpreter's end too, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
@@ -99,7 +108,7 @@ def _add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from pytrader import export
+    from pytrader import export, halting
 
     status = commands.add_parser("status", help="show what a journal says, also beside a running engine")
     status.set_defaults(run=_status)
@@ -111,6 +120,10 @@ def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_settings(exporter)
     exporter.add_argument("--demo", action="store_true", help="the offline market's journal")
     export.add_arguments(exporter)
+    stopper = commands.add_parser("halt", help="stop an engine from outside, also one whose terminal hangs")
+    stopper.set_defaults(run=_halt)
+    _add_settings(stopper)
+    halting.add_arguments(stopper)
 
 
 def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -119,7 +132,7 @@ def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     replayer = commands.add_parser("replay", help="feed recorded frames through the decoder and the book")
     replay.add_arguments(replayer)
-    replayer.add_argument("--data-dir", help="taken for uniformity; a replay keeps nothing")
+    replayer.add_argument("--data-dir", help="taken for uniformity; a replay writes only where --journal says")
     replayer.set_defaults(run=replay.run)
     market = commands.add_parser("sandbox", help="run the offline market alone")
     sandbox.add_arguments(market)
@@ -197,6 +210,14 @@ def _export(given: argparse.Namespace) -> int:
     from pytrader import export
 
     return export.run(given, _folder(given, _settings(given)), time.time_ns())
+
+
+def _halt(given: argparse.Namespace) -> int:
+    from pytrader import halting
+
+    if given.off and given.reason:
+        raise table.SettingsError("--off takes no reason")
+    return halting.run(given, _folder(given, _settings(given)))
 
 
 def _config(given: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
+from pytrader import halt_file
 from pytrader._core import format_fixed
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class Clock:
         self._show(line)
 
     def obey_halt_file(self) -> None:
-        """Halt trading when the HALT file appears."""
+        """Halt trading when the HALT file appears, with the reason that stands in it."""
         there = self._halt_file.exists()
         if there and not self._file_seen:
-            self._desk.halt("OPERATOR", f"the file {self._halt_file} exists")
+            reason = halt_file.reason_of(self._halt_file)
+            self._desk.halt("OPERATOR", f"the file {self._halt_file} exists{reason and f': {reason}'}")
         self._file_seen = there

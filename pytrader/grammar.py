@@ -34,6 +34,22 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Whatif:
+    """Say what an order of these fields would do now, and send none."""
+
+    side: str
+    quantity_e8: int
+    limit_e8: int | None = None
+    tif: str | None = None
+    reduce_only: bool = False
+
+    @property
+    def order(self) -> Order:
+        """Return the order that is asked about."""
+        return Order(self.side, self.quantity_e8, self.limit_e8, self.tif, self.reduce_only)
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Cancel one order, or with None all that are open."""
 
@@ -107,7 +123,7 @@ class Quit:
     """Leave."""
 
 
-Command = Order | Cancel | Listing | Show | Csv | Halt | Resume | Flatten | Wait | Top | Help | Quit
+Command = Order | Whatif | Cancel | Listing | Show | Csv | Halt | Resume | Flatten | Wait | Top | Help | Quit
 
 
 class Part(NamedTuple):
@@ -144,7 +160,10 @@ class Part(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One command: name, class, meaning, example, parts (required ones first), what the name fixes, how it is made."""
+    """One command: name, class, meaning, example, parts (required ones first), what the name fixes, how it is made.
+
+    `short` stands for the parts in the list of commands, which has no room for them all.
+    """
 
     name: str
     kind: type[Command]
@@ -153,11 +172,17 @@ class Row(NamedTuple):
     parts: tuple[Part, ...] = ()
     fixed: Mapping[str, Any] = MappingProxyType({})
     make: Callable[..., Command] | None = None
+    short: str = ""
 
     @property
     def usage(self) -> str:
-        """Return the line that help shows."""
+        """Return how the command is written."""
         return " ".join([self.name, *(part.usage for part in self.parts)])
+
+    @property
+    def listed(self) -> str:
+        """Return how the list of commands shows it."""
+        return f"{self.name} {self.short}" if self.short else self.usage
 
 
 def _amount(name: str, such_as: str) -> Callable[[str], int]:
@@ -232,6 +257,11 @@ def _order(*, tif: str | None, limit_e8: int | None, **rest: Any) -> Order:  # n
     return Order(limit_e8=limit_e8, tif=tif or (None if limit_e8 is None else "gtc"), **rest)
 
 
+def _whatif(**fields: Any) -> Whatif:  # noqa: ANN401 - the fields of Order
+    order = _order(**fields)
+    return Whatif(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+
+
 _EXPORTS = ("fills", "orders", "rejects")
 _PARTS = (
     Part("quantity", "quantity_e8", "<size>", _amount("quantity", "0.25"), format_e8),
@@ -249,6 +279,8 @@ _PARTS = (
         flag=True,
     ),
 )
+SIDE_KEY = "order_side"  # "side" alone names an order
+_SIDE = Part(SIDE_KEY, "side", "buy|sell", _word("whatif", "buy", "sell"), words=("buy", "sell"))
 _COUNT = (Part("count", "count", "<count>", _whole("count", COUNT_MAX), optional=True),)
 _ID = Part(
     "order", "order_id", "<order>|all", _order_id, lambda value: "all" if value is None else str(value), ("all",)
@@ -272,6 +304,15 @@ _SWITCH = Part("state", "on", "on|off", _switch, lambda on: "on" if on else "off
 _TABLE = (
     Row("buy", Order, "buy at market, or at a limit price", "buy 0.25 @ 68000 ioc", _PARTS, {"side": "buy"}, _order),
     Row("sell", Order, "sell; reduce = only shrink position", "sell 0.25 reduce", _PARTS, {"side": "sell"}, _order),
+    Row(
+        "whatif",
+        Whatif,
+        "what an order would do; sends none",
+        "whatif buy 0.25",
+        (_SIDE, *_PARTS),
+        make=_whatif,
+        short="buy|sell <size> ...",
+    ),
     Row("cancel", Cancel, "cancel one open order, or all", "cancel 3", (_ID,)),
     Row("orders", Listing, "orders, the open ones first", "orders 20", _COUNT, {"what": "orders"}),
     Row("fills", Listing, "the last fills", "fills 20", _COUNT, {"what": "fills"}),

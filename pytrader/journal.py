@@ -49,6 +49,7 @@ Chained = tuple[int, int, int, bytes, bytes]  # an event and its chain, 32 bytes
 Row = dict[str, int | str | None]  # one row of a view; decimals are exact text
 
 _PREFIX: Final = struct.Struct(">32sqqq")  # of fixed width, so that no two events are hashed from the same bytes
+_NEWEST: Final = "SELECT seq, mono_ns, utc_ns, body FROM events WHERE seq > ?"
 _TABLE: Final = (
     "CREATE TABLE events(seq INTEGER PRIMARY KEY, mono_ns INTEGER NOT NULL, utc_ns INTEGER NOT NULL,"
     " body BLOB NOT NULL, chain BLOB NOT NULL)"
@@ -165,6 +166,22 @@ class JournalView:
             names = [name for name, *_ in cursor.description]
             for row in cursor:
                 yield dict(zip(names, row, strict=True))
+
+    def newest(self, *kinds: str, after: int = 0) -> Event | None:
+        """Return the newest event of one of `kinds` above the number `after`. Verifying is left to `load`."""
+        heads = [f'{{"{kind}":'.encode() for kind in kinds]  # every body begins with its kind
+        among = " OR ".join("substr(body, 1, ?) = ?" for _ in heads)
+        query = f"{_NEWEST} AND ({among}) ORDER BY seq DESC LIMIT 1"
+        wanted = [each for head in heads for each in (len(head), head)]
+        with in_plain_words(self._path):
+            row: Event | None = self._connection.execute(query, [after, *wanted]).fetchone()
+        return row
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event committed by now; 0 in an empty journal."""
+        with in_plain_words(self._path):
+            return _tail(self._connection)[0]
 
     def columns(self, what: str) -> list[str]:
         """Return the names of the columns of `rows`."""

@@ -146,6 +146,21 @@ def take_lock(folder: Path) -> int:
     return lock
 
 
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process writes the journal in `folder` now. Never waits, and makes no file."""
+    try:
+        lock = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not see each other
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def move_aside(folder: Path, when: datetime) -> Path | None:
     """Move the journal into a new folder inside `folder`, named by `when`; None if there is nothing to move.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytrader.grammar import (
     ROWS,
+    SIDE_KEY,
     Cancel,
     Command,
     Csv,
@@ -28,6 +29,7 @@ from pytrader.grammar import (
     Show,
     Top,
     Wait,
+    Whatif,
     nearest,
 )
 
@@ -50,6 +52,7 @@ __all__ = [
     "Show",
     "Top",
     "Wait",
+    "Whatif",
     "help_text",
     "hints",
     "is_blank",
@@ -305,30 +308,31 @@ def _hints_of(row: Row, before: str) -> tuple[str, list[Hint]]:
     current = words.pop().text if words and not before.endswith(" ") and words[-1].text not in leads else ""
     lead = words.pop().text if words and words[-1].text in leads else ""
     try:
-        left = _read(row, before, words)[2]
+        values, _, left = _read(row, before, words)
     except CommandError:
         return current, []
     required = [part for part in left if not part.optional][:1]
     possible = [part for part in left if part.needs not in [other.key for other in left]]
     next_parts = [part for part in left if part.lead == lead] if lead else required or possible
-    return current, [hint for part in next_parts for hint in _words_of(row, part, after_lead=bool(lead))]
+    name = values.get(SIDE_KEY, row.name)  # what an order takes next depends on its side
+    return current, [hint for part in next_parts for hint in _words_of(name, part, after_lead=bool(lead))]
 
 
-def _words_of(row: Row, part: Part, *, after_lead: bool) -> Iterator[Hint]:
+def _words_of(name: str, part: Part, *, after_lead: bool) -> Iterator[Hint]:
     if part.lead and not after_lead:
-        yield Hint(part.lead, part.usage, "", row.name)
+        yield Hint(part.lead, part.usage, "", name)
         return
     for word in part.words:
-        yield Hint(word, part.usage, "", row.name)
+        yield Hint(word, part.usage, "", name)
     if "<" in part.show:
-        yield Hint("", part.usage, part.key, row.name)
+        yield Hint("", part.usage, part.key, name)
 
 
 def help_text(topic: str | None = None) -> str:
     """Return the list of commands, or usage, meaning, example and JSON form of one."""
     if topic is None:
-        width = max(len(row.usage) for row in ROWS.values())
-        return "\n".join(f"{row.usage:{width}}  {row.meaning}" for row in ROWS.values())
+        width = max(len(row.listed) for row in ROWS.values())
+        return "\n".join(f"{row.listed:{width}}  {row.meaning}" for row in ROWS.values())
     row = ROWS[topic]
     example = parse(row.example)
     return f"{row.usage}\n  {row.meaning}\n  for example: {row.example}\n  as JSON:     {json_of(example)}"

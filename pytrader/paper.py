@@ -1,6 +1,7 @@
 """A book and a desk on a clock of your own: the terminal's rules and events, without threads, files or a network.
 
-Time moves only by `advance`; the journal is a list. The same frames, orders and seed give the same events everywhere.
+Time moves only as it is told to; the journal is a list. The same frames, orders and seed give the same events
+everywhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 E8 = 10**8
 SECOND_NS = 10**9
+MARK_NS = SECOND_NS // 10
 # The brief's limits and Binance's filters for BTC/USDT (venue's exchangeInfo, 2026-10).
 RULES: Mapping[str, str | int] = {
     "execution": "simulated",
@@ -44,18 +46,36 @@ class PaperDesk:
     """Trades on frames that you feed, at times that you set."""
 
     def __init__(
-        self, *, seed: int = 1, utc_ns: int = 0, min_delay_ms: int = 10, max_delay_ms: int = 100, **rules: str | int
+        self,
+        *,
+        seed: int = 1,
+        utc_ns: int = 0,
+        min_delay_ms: int = 10,
+        max_delay_ms: int = 100,
+        taker_fee_e8: int = 0,
+        maker_fee_e8: int = 0,
+        **rules: str | int,
     ) -> None:
-        """Begin at `utc_ns` with an empty book. `rules` change entries of `RULES`; ValueError names an unknown one."""
+        """Begin at `utc_ns` with an empty book. `rules` change entries of `RULES`; ValueError names an unknown one.
+
+        Fees are fractions of the notional in units of 10⁻⁸: a basis point is 10,000.
+        """
         if unknown := rules.keys() - RULES.keys():
             raise ValueError(f"unknown rules {sorted(unknown)}; known: {sorted(RULES)}")
         self.rules = {**RULES, **rules}
         self.book = Book(str(self.rules["venue"]), str(self.rules["symbol"]))
         self.desk = Desk(self.book, self.rules)
         self._simulator = Simulator(
-            self.book, self.desk, seed=seed, min_delay_ms=min_delay_ms, max_delay_ms=max_delay_ms
+            self.book,
+            self.desk,
+            seed=seed,
+            min_delay_ms=min_delay_ms,
+            max_delay_ms=max_delay_ms,
+            taker_fee_e8=taker_fee_e8,
+            maker_fee_e8=maker_fee_e8,
         )
         self.mono_ns, self._utc_start_ns = SECOND_NS, utc_ns - SECOND_NS
+        self._mark_ns = SECOND_NS
         self.events: list[Event] = []
         self.journal: list[tuple[int, int, int, bytes]] = []
         self.desk.start(seed, *self.now)
@@ -69,6 +89,19 @@ class PaperDesk:
     def frame(self, frame: bytes) -> str:
         """Feed one frame of the venue as received now; return what it was, such as "top", "depth" or "trade"."""
         return self.book.apply(frame, self.mono_ns)
+
+    def receive(self, frame: bytes, mono_ns: int) -> str:
+        """Let time pass until `mono_ns`, then feed a frame as received then, and let the venue react to it.
+
+        The position is marked ten times a second, as the running program does.
+        """
+        self.move_to(mono_ns)
+        what = self.book.apply(frame, self.mono_ns)
+        if self.mono_ns >= self._mark_ns:
+            self.desk.mark(*self.now)
+            self._mark_ns = self.mono_ns + MARK_NS
+        self._settle()
+        return what
 
     def snapshot(self, body: bytes) -> str:
         """Offer the venue's depth snapshot; return "bridged" once book and frames join."""
@@ -93,12 +126,25 @@ class PaperDesk:
         self._settle()
         return asked
 
+    def cancel_all(self) -> None:
+        """Ask for the end of every open order."""
+        self.desk.cancel_all(False, *self.now)
+        self._settle()
+
+    def move_to(self, mono_ns: int) -> None:
+        """Let time pass until `mono_ns`, never back; what was to arrive before then arrives on the book as it is."""
+        self._deliver(mono_ns)
+        self.mono_ns = max(self.mono_ns, mono_ns)
+
+    def arrive(self) -> None:
+        """Let time pass until nothing is on its way any more; resting orders stay."""
+        while (due := self._simulator.next_due_ns()) is not None:
+            self.move_to(due + 1)
+
     def advance(self, seconds: float) -> list[Event]:
         """Let `seconds` pass; return the events of that time, oldest first."""
         known, end_ns = len(self.events), self.mono_ns + round(seconds * SECOND_NS)
-        while (due := self._simulator.next_due_ns()) is not None and due <= end_ns:
-            self.mono_ns = max(self.mono_ns, due)
-            self._settle()
+        self._deliver(end_ns + 1)
         self.mono_ns = end_ns
         self.desk.mark(*self.now)
         self._settle()
@@ -108,6 +154,11 @@ class PaperDesk:
         """Return the desk on one page; decimals are text."""
         page: dict[str, Any] = orjson.loads(self.desk.status(*self.now))
         return page
+
+    def _deliver(self, before_ns: int) -> None:
+        while (due := self._simulator.next_due_ns()) is not None and due < before_ns:
+            self.mono_ns = max(self.mono_ns, due)
+            self._settle()
 
     def _settle(self) -> None:
         """Commit, hand over, and let the venue do what is due now, until nothing more follows."""

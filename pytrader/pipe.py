@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 
 from pytrader.answers import ERROR, NO_DATA, OK, USAGE, Answer, Answers
-from pytrader.grammar import Command, Order, Quit
+from pytrader.grammar import Command, Order, Quit, Whatif
 from pytrader.orders import CommandError, is_blank, parse
 from pytrader.trader import SYNC_WAIT_S
 
@@ -48,8 +48,8 @@ class Pipe:
         return self.code
 
     def execute(self, command: Command) -> None:
-        """Carry out one command; the first order waits for the first synchronised book."""
-        if isinstance(command, Order) and not self._waited:
+        """Carry out one command; the first order, or question about one, waits for the first synchronised book."""
+        if isinstance(command, Order | Whatif) and not self._waited:
             self._waited = True
             if not self._trader.wait_synced():
                 text = f"No synchronised book within {SYNC_WAIT_S:.0f} s: orders will be refused; the log says why."

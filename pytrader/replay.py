@@ -1,30 +1,20 @@
-"""`pytrader replay`: a recording through the same decoder and book as live frames."""
+"""`pytrader replay`: a recording through the same decoder and book as live frames; with orders, a backtest."""
 
 from __future__ import annotations
 
-import gzip
 import sys
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import orjson
 
+from pytrader import backtest
 from pytrader._core import Replay, Top, format_e8
+from pytrader.recording import ReplayError, blocks, open_lines, read_bytes
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-
-READ_BYTES = 4 << 20
-"""Lines are fed in blocks of about this many bytes."""
-
-GZIP_MAGIC = b"\x1f\x8b"
-
-
-class ReplayError(Exception):
-    """The recording, its snapshot or its receive times cannot be used; the text says why."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tops", type=Path, metavar="OUT.csv", help="write the depth book's top after each depth frame"
     )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    backtest.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay and print the report; 0, or 1 with the reason on standard error."""
+    """Replay and print the report; 0, or 1 (2 for a mistake in the orders) with the reason on standard error."""
     try:
+        if backtest.is_asked_for(arguments):
+            return backtest.run(arguments)
         replay = replay_files(
             arguments.frames,
             venue=arguments.venue,
@@ -53,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except (ReplayError, OSError, EOFError, ValueError) as error:
         print(f"replay: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, backtest.UsageError) else 1
     print(orjson.dumps(report(replay)).decode() if arguments.json else describe(replay))
     return 0
 
@@ -80,31 +73,6 @@ def replay_files(
             if out is not None:
                 out.write(replay.take_tops())
     return replay
-
-
-def blocks(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, list[int]]]:
-    """Yield whole lines in large blocks, each with its frames' receive times; the two must have the same length."""
-    while read := lines.readlines(READ_BYTES):
-        block = [line for line in read if line.strip()]
-        stamps = [] if times is None else [int(line) for line in islice(times, len(block))]
-        if times is not None and len(stamps) != len(block):
-            raise ReplayError(f"fewer receive times than frames in {times.name}")
-        yield b"".join(block), stamps
-    if times is not None and times.read(64).strip():
-        raise ReplayError(f"more receive times than frames in {times.name}")
-
-
-def open_lines(path: Path) -> IO[bytes]:
-    """Open a file for reading, through gzip if it begins as gzip does."""
-    with path.open("rb") as file:
-        zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return a whole file, unzipped if it is gzip."""
-    with open_lines(path) as file:
-        return file.read()
 
 
 def report(replay: Replay) -> dict[str, object]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import outcomes
+from pytrader import halt_file, outcomes, whatif
 from pytrader._core import EngineFault, parse_e8
 from pytrader.flatten import flatten
 from pytrader.grammar import Order
+from pytrader.orders import parse
 from pytrader.status import Snapshot, snapshot
 
 if TYPE_CHECKING:
@@ -86,6 +87,18 @@ class Trader:
         """Return the verdict that `submit` would give, changing nothing."""
         return self.desk.check(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
 
+    def whatif(self, order: Order | str) -> whatif.WhatIf:
+        """Return what an order, or its text such as `"buy 0.25"`, would do now: nothing is sent, kept or counted.
+
+        Verdict, room and estimate are read one after the other: on a moving book they may be a frame apart. Raises
+        CommandError for a text that is no command, TypeError for one that is no order.
+        """
+        asked = parse(order) if isinstance(order, str) else order
+        if not isinstance(asked, Order):
+            raise TypeError(f"not an order: {order!r}")
+        bids, asks = (self.book.levels(side, whatif.LEVELS) for side in ("bid", "ask"))
+        return whatif.answer(asked, self.check(asked), self.desk.status(), bids, asks)
+
     def cancel(self, order_id: int) -> int | None:
         """Ask for the end of an open order; return the event that must be durable for it, None if it is not open."""
         return self.desk.cancel(order_id)
@@ -104,9 +117,9 @@ class Trader:
 
     def resume(self) -> str:
         """Let trading go on; return what happened in a sentence."""
-        halt_file = self.folder / "HALT"
-        if halt_file.exists():
-            return f"Still halted: remove the file {halt_file} first."
+        file = self.folder / halt_file.NAME
+        if file.exists():
+            return f"Still halted: remove the file {file} first."
         if (halted := self.status()["halted"]) is None:
             return "Trading is not halted."
         try:

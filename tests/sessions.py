@@ -45,7 +45,8 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def start(words: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """Start the program with pipes at all three ends; `cwd` keeps a developer's own `.env` out."""
-    command = [sys.executable, "-m", "pytrader", *map(str, words)]
+    # Where the tests run in the background Ctrl-C is ignored, and children would inherit that.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "pytrader", *map(str, words)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command,
@@ -124,3 +125,9 @@ def folded(rows: Iterable[Row], **limits: int) -> pytrader.Desk:
     desk = pytrader.Desk(pytrader.Book(), {**RULES, **limits})
     desk.recover(list(rows))
     return desk
+
+
+def offline_children(pid: int) -> list[int]:
+    """Return the process ids of the offline markets that process `pid` started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [int(child) for child in children if b"pytrader.sandbox" in Path(f"/proc/{child}/cmdline").read_bytes()]

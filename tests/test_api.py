@@ -9,7 +9,7 @@ import threading
 from decimal import Decimal
 
 import pytest
-from sessions import environment
+from sessions import environment, offline_children
 
 import pytrader
 from pytrader import background
@@ -39,14 +39,6 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment(), timeout=30)
 
 
-def children():
-    """Return the ids of the processes that this one started and that still are."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True
-    )
-    return [line for line in listed.stdout.splitlines() if "pytrader" in line]
-
-
 def test_program_in_the_background_trades_by_the_same_rules_and_leaves_nothing():
     """Orders by text or Decimal; the refusal is the terminal's own sentence; threads and market end with the block."""
     before = set(threading.enumerate())
@@ -67,7 +59,7 @@ def test_program_in_the_background_trades_by_the_same_rules_and_leaves_nothing()
         assert folder.exists()
     assert not folder.exists()
     assert set(threading.enumerate()) == before
-    assert children() == []
+    assert offline_children(os.getpid()) == []
 
 
 def test_wrong_settings_and_wrong_orders_are_named():

@@ -19,7 +19,20 @@ from time import monotonic
 from types import SimpleNamespace
 
 import pytest
-from sessions import PACKAGE, PROFILE, TOP_LINE, environment, hear, log, on, run, running, say, start
+from sessions import (
+    PACKAGE,
+    PROFILE,
+    TOP_LINE,
+    environment,
+    hear,
+    log,
+    offline_children,
+    on,
+    run,
+    running,
+    say,
+    start,
+)
 
 import pytrader
 from pytrader import cli
@@ -31,7 +44,7 @@ from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
 from pytrader.settings import SettingsError
 from pytrader.venues import VenueError
 
-COMMANDS = ("demo", "run", "status", "export", "replay", "sandbox", "config")
+COMMANDS = ("demo", "run", "status", "export", "halt", "replay", "sandbox", "config")
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +64,7 @@ def lives(pid):
 
 def offline_pid(child):
     """Return the process id of a child's offline market."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(child.pid)], capture_output=True, text=True, check=True
-    )
-    (pid,) = [int(line.split()[0]) for line in listed.stdout.splitlines() if "pytrader.sandbox" in line]
+    (pid,) = offline_children(child.pid)
     return pid
 
 

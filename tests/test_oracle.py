@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from decimal import Decimal
+from decimal import Decimal, getcontext, setcontext
 from random import Random
 
 import pytest
@@ -50,6 +50,14 @@ def sell(quantity, limit=None, tif=None, **rest):
 def decimal(value):
     """Return a decimal, or None for None."""
     return None if value is None else Decimal(value)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_context():
+    """Give the other tests their decimal context back: the oracle's refuses to round."""
+    before = getcontext()
+    yield
+    setcontext(before)
 
 
 # ---- whole sessions

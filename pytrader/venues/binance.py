@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
@@ -18,6 +19,9 @@ STREAM_BASE = "wss://data-stream.binance.vision"
 REST_BASE = "https://data-api.binance.vision"
 # The most that Binance gives; a level beyond it is unknown until it changes. Costs 250 of 6,000 a minute.
 SNAPSHOT_LEVELS = 5_000
+
+# Milliseconds, or microseconds where the stream was asked for them (timeUnit=MICROSECOND).
+_EVENT_TIME = re.compile(rb'"E": ?([0-9]{16}|[0-9]{1,13})\b')
 
 _ADVICE = {
     403: "Binance's firewall refused this address: wait some minutes, and try without VPN or proxy",
@@ -61,6 +65,13 @@ class Binance:
             return _instrument(row, {rule["filterType"]: rule for rule in row["filters"]})
         except (KeyError, TypeError, StopIteration) as error:
             raise VenueError(f"exchangeInfo lacks {error or self.symbol}") from error
+
+    def event_ns(self, frame: bytes) -> int | None:
+        """Return `E` of a depth frame or a trade; a bookTicker has none."""
+        found = _EVENT_TIME.search(frame)
+        if found is None:
+            return None
+        return int(found[1]) * (1_000 if len(found[1]) == 16 else 1_000_000)
 
     def advice(self, status: int) -> str:
         """Return what a refusal means at Binance and what to try."""

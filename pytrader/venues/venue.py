@@ -52,6 +52,9 @@ class Venue(Protocol):
     def parse_instrument(self, body: bytes) -> Instrument:
         """Return the rules in the answer to `instrument_url`. Raise VenueError when they are not there."""
 
+    def event_ns(self, frame: bytes) -> int | None:
+        """Return the venue's own time of an event, UTC ns; None for a frame that carries none."""
+
     def advice(self, status: int) -> str:
         """Return what HTTP `status` means at this venue and what to try; empty when it means nothing special."""
 

@@ -1,0 +1,52 @@
+"""Recordings as files: frames one a line, their receive times beside them, plain or gzip."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import islice, repeat
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+READ_BYTES = 4 << 20
+"""Lines are fed in blocks of about this many bytes."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class ReplayError(Exception):
+    """The recording, its snapshot or its receive times cannot be used; the text says why."""
+
+
+def blocks(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, list[int]]]:
+    """Yield whole lines in large blocks, each with its frames' receive times; the two must have the same length."""
+    while read := lines.readlines(READ_BYTES):
+        block = [line for line in read if line.strip()]
+        stamps = [] if times is None else [int(line) for line in islice(times, len(block))]
+        if times is not None and len(stamps) != len(block):
+            raise ReplayError(f"fewer receive times than frames in {times.name}")
+        yield b"".join(block), stamps
+    if times is not None and times.read(64).strip():
+        raise ReplayError(f"more receive times than frames in {times.name}")
+
+
+def open_lines(path: Path) -> IO[bytes]:
+    """Open a file for reading, through gzip if it begins as gzip does."""
+    with path.open("rb") as file:
+        zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a whole file, unzipped if it is gzip."""
+    with open_lines(path) as file:
+        return file.read()
+
+
+def frames(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, int | None]]:
+    """Yield each frame with its receive time, None where the recording has no times."""
+    for block, stamps in blocks(lines, times):
+        rows = [row for line in block.split(b"\n") if (row := line.strip())]
+        yield from zip(rows, stamps or repeat(None), strict=False)
