@@ -56,7 +56,7 @@ def main(wanted):
         journal.close()
     figure = (
         f"written in {write_s:.1f} s ({count / write_s:,.0f} events/s, {size / 1e6:.0f} MB); loaded and verified in"
-        f" {load_s:.2f} s; with its fold into a desk {recover_s:.2f} s"
+        f" {load_s:.2f} s; with its fold into a desk {recover_s:.2f} s, best of {ROUNDS}"
         f" (goal {GOAL_S:.0f} s: {'ok' if recover_s <= GOAL_S else 'OVER'})"
     )
     proof.append(f"load of {count:,} events", None, figure, at)
