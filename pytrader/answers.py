@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OK, ERROR, USAGE, REFUSED, NO_DATA = 0, 1, 2, 3, 5
 SHOWN = 10
+_UNKNOWN = "The outcome is not known yet; `orders` shows it when it is."
 _DATA_CODES = frozenset({"BOOK_UNSYNCED", "BOOK_STALE", "BOOK_CROSSED"})
 
 
@@ -178,7 +179,7 @@ def outcome(ticket: Ticket, market: Market) -> Answer:
     events = ticket.wait()
     texts = [text for event in events if (text := line_of(event.kind, event.facts, market)) is not None]
     if ticket.accepted and not is_settled(events):
-        texts.append("The outcome is not known yet; `orders` shows it when it is.")
+        texts.append(_UNKNOWN)
     if not ticket.accepted:
         texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
     return Answer("\n".join(texts), _outcome_data(ticket, events), _outcome_code(ticket, events))
@@ -188,6 +189,8 @@ def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
     if not ticket.accepted:
         facts = events[0].facts if events else {"sentence": ticket.verdict.reason}
         return {"accepted": False, "codes": ticket.verdict.codes, **facts}
+    if not events:  # the journal has nothing of it: neither is it told as accepted nor by a number
+        return {"accepted": None, "state": "unsaved", "error": _UNKNOWN}
     fills = [event.facts for event in events if event.kind == "filled"]
     data: dict[str, Any] = {"accepted": True, "order": ticket.order_id, "state": _state(events), "fills": fills}
     if events and events[-1].kind == "ended":
@@ -196,8 +199,6 @@ def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
 
 
 def _state(events: list[Event]) -> str:
-    if not events:
-        return "pending"
     newest = events[-1]
     if newest.kind == "ended":
         return str(newest.facts["state"])

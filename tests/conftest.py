@@ -1,6 +1,8 @@
 """What every test stands on: a state folder of its own, no settings from outside, recordings where they exist."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +26,27 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+class Recordings:
+    """Recorded exchange traffic; files are named from its folder, such as `binance/…_combined.frames.jsonl`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read from `folder`."""
+        self.folder = folder
+
+    def read(self, name: str) -> bytes:
+        """Return one file, unpacked with the zstd program if it is packed."""
+        plain = self.folder / name
+        if plain.exists():
+            return plain.read_bytes()
+        return subprocess.run(["zstd", "-dcq", f"{plain}.zst"], check=True, capture_output=True).stdout
+
+
 @pytest.fixture(scope="session")
-def recordings() -> Path:
-    """Return the folder of recorded exchange traffic beside the repository; without it the test is skipped."""
+def recordings() -> Recordings:
+    """Return the recordings beside the repository; without them, or a way to unpack them, the test is skipped."""
     folder = REPO.parent / "shared" / "recordings"
     if not folder.is_dir():
         pytest.skip("needs the recordings in ../shared/recordings, which are not part of the repository")
-    return folder
+    if shutil.which("zstd") is None:
+        pytest.skip("needs the zstd program to unpack the recordings")
+    return Recordings(folder)

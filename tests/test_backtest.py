@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -28,7 +27,7 @@ from pytrader.venues import Binance
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs/backtest.md").read_text(encoding="utf-8")
-RECORDING = ROOT.parent / "shared/recordings/binance/spot_btcusdt_20240808T2354_combined"
+RECORDING = "binance/spot_btcusdt_20240808T2354_combined"
 MS, SECOND = 10**6, 10**9
 EPOCH_MS = 1_767_225_600_000
 SCRIPT = (
@@ -372,15 +371,13 @@ def test_gzip_reads_as_plain_in_every_file(market, tmp_path):
     assert report(*words_of(packed, packed / orders.name)) == report(*words_of(market, orders))
 
 
-def test_a_recorded_session_is_the_same_twice(tmp_path):
+def test_a_recorded_session_is_the_same_twice(recordings, tmp_path):
     """On the real exchange's bytes and receive times."""
-    if not RECORDING.parent.exists() or shutil.which("zstd") is None:
-        pytest.skip("no recordings beside the repository (../shared/recordings), or no zstd program")
-    packed = f"{RECORDING}.frames.jsonl.zst"
     unpacked = tmp_path / "frames.jsonl"
-    unpacked.write_bytes(subprocess.run(["zstd", "-dcq", packed], check=True, capture_output=True).stdout)
+    unpacked.write_bytes(recordings.read(f"{RECORDING}.frames.jsonl"))
+    beside = recordings.folder / RECORDING
     rows = [{"side": side, "quantity": 0.3, "at_ns": (20 + at) * SECOND} for at, side in enumerate(["buy", "sell"] * 9)]
-    words = [unpacked, "--snapshot", f"{RECORDING}.rest_depth.json", "--recv-ns", f"{RECORDING}.recv_ns.txt"]
+    words = [unpacked, "--snapshot", f"{beside}.rest_depth.json", "--recv-ns", f"{beside}.recv_ns.txt"]
     words += ["--orders", orders_in(tmp_path, *rows), "--seed", 11, "--journal"]
     first, again = (report(*words, tmp_path / name) for name in ("first", "again"))
     assert first == again

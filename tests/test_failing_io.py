@@ -117,7 +117,7 @@ def test_program_on_a_full_disk_says_so_and_goes_on_when_there_is_room(bad_disk,
         bad_disk.fail(1, FAULTS["full"], on=True)
         say(child, "buy 0.02", "buy 0.03", "resume")
         lost, refused, halted = hear(child), hear(child), hear(child)
-        assert (lost["state"], lost["fills"]) == ("pending", [])
+        assert (lost["accepted"], lost["state"], "order" in lost) == (None, "unsaved", False)
         assert refused["codes"] == ["JOURNAL_UNHEALTHY", "HALTED"]
         assert re.search(CAUSES["full"], refused["sentence"])
         assert halted["resume"].startswith("Still halted, not resumed: JOURNAL_UNHEALTHY; JOURNAL: journal ")

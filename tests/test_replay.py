@@ -6,38 +6,27 @@ import argparse
 import csv
 import gzip
 import json
-import shutil
-import subprocess
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytrader import replay
 
-RECORDINGS = Path(__file__).parents[2] / "shared" / "recordings" / "binance"
-FIRST = RECORDINGS / "spot_btcusdt_20240808T2354_combined"
-SECOND = RECORDINGS / "spot_btcusdt_20240809T0000_combined"
+if TYPE_CHECKING:
+    from pathlib import Path
 
+    from conftest import Recordings
 
-def frames_of(name: Path, suffix: str = ".frames.jsonl") -> bytes:
-    """Return one file of a recording, unpacked with the zstd program if it is packed."""
-    plain, packed = Path(f"{name}{suffix}"), Path(f"{name}{suffix}.zst")
-    if plain.exists():
-        return plain.read_bytes()
-    return subprocess.run(["zstd", "-dcq", packed], check=True, capture_output=True).stdout
+FIRST = "binance/spot_btcusdt_20240808T2354_combined"
+SECOND = "binance/spot_btcusdt_20240809T0000_combined"
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session(recordings: Recordings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return both Binance spot recordings as one file."""
-    if not RECORDINGS.exists():
-        pytest.skip("no recordings beside the repository (../shared/recordings)")
-    if shutil.which("zstd") is None:
-        pytest.skip("no zstd program to unpack the recordings")
     path = tmp_path_factory.mktemp("session") / "frames.jsonl"
-    path.write_bytes(frames_of(FIRST) + frames_of(SECOND))
+    path.write_bytes(recordings.read(f"{FIRST}.frames.jsonl") + recordings.read(f"{SECOND}.frames.jsonl"))
     return path
 
 
@@ -74,11 +63,11 @@ def small(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_two_recordings_replay_as_one_session(
-    session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recordings: Recordings, session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every depth id joins the last one, nothing is missed or crossed, and the top agrees with the tickers."""
     tops = tmp_path / "tops.csv"
-    found = report(capsys, session, "--snapshot", f"{FIRST}.rest_depth.json", "--tops", tops)
+    found = report(capsys, session, "--snapshot", recordings.folder / f"{FIRST}.rest_depth.json", "--tops", tops)
     assert (found["frames"], found["applied"], found["ignored"]) == (99_573, 99_571, 2)
     assert (found["gaps"], found["resyncs"], found["crossed"]) == (0, 0, 0)
     with tops.open(newline="") as file:
@@ -106,21 +95,25 @@ def compare(session: Path, rows: list[list[str]]) -> int:
     return agreeing
 
 
-def test_recorded_receive_times_are_taken(session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recorded_receive_times_are_taken(
+    recordings: Recordings, session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Times come one a line, one for each frame."""
     times = tmp_path / "recv_ns.txt"
-    times.write_bytes(frames_of(FIRST, ".recv_ns.txt") + frames_of(SECOND, ".recv_ns.txt"))
+    times.write_bytes(recordings.read(f"{FIRST}.recv_ns.txt") + recordings.read(f"{SECOND}.recv_ns.txt"))
     assert report(capsys, session, "--recv-ns", times)["frames"] == 99_573
 
 
-def test_a_cut_in_a_recording_is_one_gap(session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cut_in_a_recording_is_one_gap(
+    recordings: Recordings, session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A missing depth frame is noticed at the next one, and the book stays unsynced without a newer snapshot."""
     lines = session.read_bytes().splitlines(keepends=True)[:5_000]
     depths = [index for index, line in enumerate(lines) if b"depthUpdate" in line]
     del lines[depths[100]]
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(b"".join(lines))
-    found = report(capsys, cut, "--snapshot", f"{FIRST}.rest_depth.json")
+    found = report(capsys, cut, "--snapshot", recordings.folder / f"{FIRST}.rest_depth.json")
     assert (found["gaps"], found["resyncs"], found["crossed"], found["bid_levels"]) == (1, 0, 0, 0)
     assert found["top"]["sync"] == "desynced"
 

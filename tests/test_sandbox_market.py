@@ -1,7 +1,6 @@
 """The synthetic market: one id axis, never crossed, the same for the same seed, and shaped like the real one."""
 
 import json
-import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +13,7 @@ from pytrader.sandbox.market import Market
 from pytrader.sandbox.scenario import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORDING = ROOT.parent / "shared/recordings/binance/spot_btcusdt_20240809T0000_combined"
+RECORDING = "binance/spot_btcusdt_20240809T0000_combined"
 SECOND = 1_000_000_000
 
 
@@ -258,14 +257,12 @@ def test_half_a_bitcoin_walks_many_levels_only_in_the_thin_market(scenario, fewe
     assert fewest <= levels <= most
 
 
-@pytest.mark.skipif(not RECORDING.with_name(RECORDING.name + ".frames.jsonl.zst").exists(), reason="no recordings here")
-@pytest.mark.skipif(not shutil.which("zstd"), reason="the recordings are packed and there is no zstd program here")
-def test_the_calm_market_resembles_a_recording_in_every_main_statistic(monkeypatch):
+def test_the_calm_market_resembles_a_recording_in_every_main_statistic(recordings, monkeypatch):
     """Within a factor of two, by the same statistics as the table in docs/offline-market.md."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     import calibrate  # noqa: PLC0415
 
-    real = calibrate.describe(calibrate.recorded(str(RECORDING)))
+    real = calibrate.describe(calibrate.recorded(str(recordings.folder / RECORDING)))
     ours = calibrate.describe(calibrate.synthetic(7, "calm", 1.0, 300.0))
     for row in (
         "frames a second",
