@@ -7,6 +7,7 @@ mod evolve;
 mod orders;
 mod permit;
 mod receipt;
+mod seen;
 mod shared;
 mod status;
 
@@ -19,6 +20,7 @@ pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
 pub use permit::{BookTrust, Health, trust};
 pub use receipt::{Execution, Report};
+pub use seen::Seen;
 pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
 
