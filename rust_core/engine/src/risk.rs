@@ -151,3 +151,6 @@ mod tests {
         assert_eq!((buy.edge(), sell.edge()), (106, 95));
     }
 }
+
+#[cfg(test)]
+mod quotes;
