@@ -216,6 +216,36 @@ fn a_price_on_both_sides_of_one_frame_is_judged_after_the_whole_frame() {
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
 }
 
+/// The book after one frame on a full snapshot, with the asks of the frame the mirror image of its bids.
+fn after(frame: &[(i64, i64)]) -> Rows {
+    let mut book = Book::default();
+    let mirrored = |level: &Level| Level { price: Price(2_000 - level.price.0), ..*level };
+    let bids: Vec<Level> = (950..990).map(|price| at(price, 1)).collect();
+    book.offer(1, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>());
+    let bids: Vec<Level> = frame.iter().map(|&(price, quantity)| at(price, quantity)).collect();
+    assert_eq!(book.apply(2, 2, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>()), Change::Applied);
+    sides(&book)
+}
+
+#[test]
+fn a_frame_gives_the_same_book_whatever_the_order_of_its_levels() {
+    let mut frame: Vec<(i64, i64)> = (970..995).rev().map(|price| (price, price % 3)).collect();
+    let best_first = after(&frame);
+    assert_eq!(best_first.0[..3], [(994, 1), (992, 2), (991, 1)]);
+    frame.reverse();
+    assert_eq!(after(&frame), best_first);
+    frame.rotate_left(11);
+    assert_eq!(after(&frame), best_first);
+}
+
+#[test]
+fn of_a_price_that_a_frame_names_often_the_last_quantity_holds() {
+    let often: Vec<(i64, i64)> = (1..=20).map(|quantity| (980, quantity)).collect();
+    assert_eq!(after(&often), after(&[(980, 20)]));
+    let twice: Vec<(i64, i64)> = (970..985).rev().flat_map(|price| [(price, 7), (price, 0)]).collect();
+    assert_eq!(after(&twice), after(&(970..985).map(|price| (price, 0)).collect::<Vec<_>>()));
+}
+
 #[test]
 fn a_crossed_snapshot_is_refused() {
     assert_eq!(Book::default().offer(10, &[at(101, 1)], &[at(101, 1)]), Bridge::Crossed);
