@@ -61,6 +61,12 @@ mod tests {
     }
 
     #[test]
+    fn the_digest_is_fnv_1a_over_each_name_and_its_end() {
+        assert_eq!(text(&[]), r#"{"count":0,"digest":"0000000000000000"}"#);
+        assert_eq!(text(&["order1", "order2"]), r#"{"count":2,"digest":"8bb1b2df7b25983f"}"#);
+    }
+
+    #[test]
     fn the_text_tells_names_and_their_order_apart() {
         assert_ne!(text(&["ab", "c"]), text(&["a", "bc"]));
         assert_ne!(text(&["a", "b"]), text(&["b", "a"]));

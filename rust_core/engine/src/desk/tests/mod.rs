@@ -4,6 +4,7 @@ mod controls;
 mod loss;
 mod overflow;
 mod random;
+mod receipts;
 mod sharing;
 
 use super::*;
