@@ -72,6 +72,8 @@ fn the_headroom_of_a_rule_that_time_lifts_is_a_wait_and_else_an_amount() {
         text(Reason::PositionLimitLong),
         r#"{"code":"POSITION_LIMIT_LONG","value":"0.00000006","limit":"0.00000005","headroom":"0.00000007"}"#
     );
+    let money = serde_json::to_string(&breach(Reason::MinNotional, E16, 5 * E16, 0)).expect("a text");
+    assert_eq!(money, r#"{"code":"MIN_NOTIONAL","value":"1","limit":"5","headroom":"0"}"#);
     let old: Breach = serde_json::from_str(r#"{"code":"HALTED","value":"0","limit":"0"}"#).expect("a breach");
     assert_eq!(old, breach(Reason::Halted, 0, 0, 0));
 }

@@ -286,7 +286,7 @@ pub fn shared(limits: Limits) -> SharedDesk {
     desk
 }
 
-fn start(desk: &SharedDesk, limits: Limits, loosen: bool) -> Result<Vec<OpenOrder>, String> {
+pub fn start(desk: &SharedDesk, limits: Limits, loosen: bool) -> Result<Vec<OpenOrder>, String> {
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "binance".into(), symbol: "BTCUSDT".into(), assets };
     let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument() };
