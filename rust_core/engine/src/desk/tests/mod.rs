@@ -6,6 +6,7 @@ mod overflow;
 mod random;
 mod receipts;
 mod sharing;
+mod verdicts;
 
 use super::*;
 use crate::risk::Reason;
