@@ -95,3 +95,13 @@ fn the_largest_limit_order_is_what_the_notional_buys_at_its_price_in_whole_lots(
     let Outcome::Refused(lots) = room.submit(Side::Buy, "1.00000001", 0) else { panic!("accepted") };
     assert_eq!(lots.largest, Some(btc("2")));
 }
+
+#[test]
+fn an_order_reduces_only_what_is_open_against_it_and_nothing_reduces_a_flat_position() {
+    let reduces = |position: i64, reserved: i64, side: Side, quantity: i64| {
+        permit::reduces(Qty(position), Qty(reserved), side, Qty(quantity))
+    };
+    assert!(reduces(5, 0, Side::Sell, 5) && reduces(5, 2, Side::Sell, 3) && reduces(-5, 0, Side::Buy, 5));
+    assert!(!reduces(5, 0, Side::Sell, 6) && !reduces(5, 3, Side::Sell, 3) && !reduces(5, 0, Side::Buy, 1));
+    assert!(!reduces(0, 0, Side::Sell, 0) && !reduces(0, 0, Side::Buy, 1));
+}
