@@ -1,8 +1,9 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
-use crate::desk::event::{Accepted, End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
+use crate::desk::event::{Accepted, End, Event, Halt, Opened, OrderRequest, Refused, Started};
+use crate::desk::lives::{self, ended};
 use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
-use crate::desk::receipt::{Report, filled};
+use crate::desk::receipt::Report;
 use crate::desk::{Desk, State, permit};
 use crate::risk::{self, Breaches, Reason};
 use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side};
@@ -75,7 +76,7 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
         Command::Cancel { order, reason } => return cancel(&desk.state, *order, *reason, events),
         Command::CancelAll { reason } => cancel_where(&desk.state, *reason, &[], events),
         Command::Release { order } => return release(desk, *order, now, view, events),
-        Command::Report(report) => self::report(&desk.state, report, now, events),
+        Command::Report(report) => lives::report(&desk.state, report, now, events),
         Command::Mark => mark(desk, now, view, events),
         Command::Halt(halt) => stop(&desk.state, halt, events),
         Command::Resume => resume(&desk.state, events),
@@ -286,29 +287,6 @@ fn release(desk: &Desk, order: u64, now: Now, view: &View, events: &mut Vec<Even
             Outcome::Withheld(reason)
         }
     }
-}
-
-fn ended(open: &OpenOrder, state: End, reason: Reason) -> Event {
-    let OpenOrder { order, request, filled, .. } = *open;
-    Event::Ended(Ended { order, side: request.side, quantity: request.quantity, filled, state, reason })
-}
-
-fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
-    let order = match report {
-        Report::Resting { order } | Report::Ended { order, .. } => *order,
-        Report::Filled(execution) => execution.order,
-    };
-    let open = state.orders.get(order).unwrap_or_else(|| panic!("report for order {order}, which is not open"));
-    events.push(match report {
-        Report::Resting { order } => Event::Resting(Rested {
-            order: *order,
-            side: open.request.side,
-            quantity: open.remaining(),
-            limit: open.request.limit,
-        }),
-        Report::Ended { state, reason, .. } => ended(open, *state, *reason),
-        Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
-    });
 }
 
 /// Values the position at its closing side: trips the loss latch, and journals the price once a minute and after a

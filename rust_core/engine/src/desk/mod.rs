@@ -4,6 +4,7 @@
 mod decide;
 mod event;
 mod evolve;
+mod lives;
 mod orders;
 mod permit;
 mod receipt;
