@@ -63,7 +63,7 @@ impl Floor {
         ));
         let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
         let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
-        let started = Started { build: "test".into(), seed: 1, limits, instrument };
+        let started = Started { build: "test".into(), seed: 1, limits, instrument, memory: false };
         desk.start(Opened { version: 1, profile }, started, at(1)).expect("a new journal");
         let rules = Rules {
             seed: 3,

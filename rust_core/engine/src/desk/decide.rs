@@ -18,7 +18,7 @@ const MARK_EVERY_NS: i64 = 60 * SECOND_NS;
 pub enum Command {
     /// The first event of a journal.
     Open(Opened),
-    /// A process takes up the journal: orders that no executor remembers end.
+    /// A process takes up the journal: orders that no venue remembers end.
     Start(Box<Started>),
     /// Begins the UTC day of `now`, if it is a new one.
     NewDay,
@@ -61,6 +61,8 @@ pub enum Outcome {
     },
     /// The order may be sent.
     Released,
+    /// A report told nothing new; nothing was written.
+    Duplicate,
     /// The order may not be sent and has ended.
     Withheld(Reason),
 }
@@ -76,7 +78,7 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
         Command::Cancel { order, reason } => return cancel(&desk.state, *order, *reason, events),
         Command::CancelAll { reason } => cancel_where(&desk.state, *reason, &[], events),
         Command::Release { order } => return release(desk, *order, now, view, events),
-        Command::Report(report) => lives::report(&desk.state, report, now, events),
+        Command::Report(report) => return lives::report(&desk.state, report, now, events),
         Command::Mark => mark(desk, now, view, events),
         Command::Halt(halt) => stop(&desk.state, halt, events),
         Command::Resume => resume(&desk.state, events),
@@ -84,11 +86,10 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
     Outcome::Done
 }
 
-/// Market and immediate orders end; so does what had not rested yet. Resting orders rest again.
+/// The rules of this run, then what became of the orders of the last.
 fn start(state: &State, started: &Started, events: &mut Vec<Event>) {
     events.push(Event::Started(Box::new(started.clone())));
-    let lost = state.orders.iter().filter(|open| open.state != Phase::Resting || open.cancel.is_some());
-    events.extend(lost.map(|open| ended(open, End::Canceled, open.cancel.unwrap_or(Reason::Restart))));
+    lives::take_up(state, started.memory, events);
 }
 
 /// The day never goes back. It starts at the equity of the newest journaled mark.
@@ -230,7 +231,7 @@ fn cancel(state: &State, order: u64, reason: Reason, events: &mut Vec<Event>) ->
 }
 
 /// Asks for the end of every open order whose number is not in `kept` (in order).
-fn cancel_where(state: &State, reason: Reason, kept: &[u64], events: &mut Vec<Event>) {
+pub(super) fn cancel_where(state: &State, reason: Reason, kept: &[u64], events: &mut Vec<Event>) {
     let wanted = |open: &&OpenOrder| open.cancel.is_none() && kept.binary_search(&open.order).is_err();
     let requests = state.orders.iter().filter(wanted);
     events.extend(requests.map(|open| Event::CancelRequested { order: open.order, reason }));

@@ -11,11 +11,12 @@ mod receipt;
 mod seen;
 mod shared;
 mod status;
+mod trade_id;
 
 pub use decide::{Command, Outcome, decide};
 pub use event::{
     Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
-    Started, Tif, Trade,
+    Started, Stray, StrayCause, Tif, Trade, Unanswered,
 };
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
@@ -24,6 +25,7 @@ pub use receipt::{Execution, Report};
 pub use seen::Seen;
 pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
+pub use trade_id::TradeId;
 
 use serde::Serialize;
 
@@ -81,6 +83,8 @@ pub struct State {
     pub mark: Option<Price>,
     /// UTC time of it.
     pub marked_ns: i64,
+    /// Names of every booked trade that the venue gave one.
+    pub trades: Seen,
     /// Totals.
     pub counts: Counts,
     /// Sentence of the newest refusal.
@@ -115,6 +119,7 @@ impl State {
             halted: None,
             mark: None,
             marked_ns: 0,
+            trades: Seen::default(),
             counts: Counts::default(),
             last_refusal: None,
             execution: Histogram::default(),
@@ -166,6 +171,8 @@ pub struct Desk {
     pub slippage: Rate,
     /// Number of the newest durable event.
     pub committed: u64,
+    /// Reports of this process that told nothing new and wrote nothing.
+    pub duplicates: u64,
     seen: Now,
     scratch: Vec<Event>,
 }
@@ -174,7 +181,8 @@ impl Desk {
     /// A desk with an empty journal.
     pub fn new(limits: Limits, instrument: Instrument, slippage: Rate, health: Health) -> Desk {
         let state = State::new(limits, instrument);
-        Desk { state, health, slippage, committed: 0, seen: Now::default(), scratch: Vec::with_capacity(2 * OPEN_MAX) }
+        let scratch = Vec::with_capacity(2 * OPEN_MAX);
+        Desk { state, health, slippage, committed: 0, duplicates: 0, seen: Now::default(), scratch }
     }
 
     /// Folds one event of the journal. Errors if its number does not follow.
@@ -195,6 +203,7 @@ impl Desk {
         self.seen = now;
         self.dispatch(&Command::NewDay, now, view, &mut emit);
         let outcome = self.dispatch(command, now, view, &mut emit);
+        self.duplicates += u64::from(outcome == Outcome::Duplicate);
         if self.state.orders.reducing > 0 {
             self.dispatch(&Command::EndSuperfluous, now, view, &mut emit);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::desk::{
-    Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Phase, Refused, Report, Stamped, Started,
+    Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Refused, Report, Stamped, Started,
 };
 use crate::published::Published;
 use crate::risk::{Assets, Breaches, Reason};
@@ -132,7 +132,8 @@ impl SharedDesk {
         self.lock().map_or(0, |deciding| deciding.events.slots())
     }
 
-    /// Begins a journal or takes it up; returns the orders that rest again.
+    /// Begins a journal or takes it up; returns the orders that live on: the simulator puts them back to rest, a venue
+    /// with a memory is asked about them.
     pub fn start(&self, opened: Opened, started: Started, now: Now) -> Result<Vec<OpenOrder>, String> {
         let known = self.lock().ok_or("the engine has failed")?.desk.state.profile.clone();
         match known {
@@ -148,8 +149,7 @@ impl SharedDesk {
         }
         self.command(&Command::Start(Box::new(started)), now);
         let deciding = self.lock().ok_or("the engine has failed")?;
-        let resting = |open: &&OpenOrder| open.state == Phase::Resting;
-        Ok(deciding.desk.state.orders.iter().filter(resting).copied().collect())
+        Ok(deciding.desk.state.orders.iter().copied().collect())
     }
 
     /// Folds one event of the journal, before [`SharedDesk::start`].
