@@ -1,8 +1,11 @@
 //! The rules of the desk, one behaviour per test.
 
 mod controls;
+mod lives;
+mod lives_twin;
 mod loss;
 mod random;
+mod venue;
 
 use super::*;
 use crate::risk::Reason;
