@@ -185,10 +185,10 @@ impl Room {
         };
         let open = if scene.is_open() { scene.open() } else { btc("0.5") };
         match act {
-            Act::Release => return self.run(Command::Release { order }, 0),
-            Act::UserCancel => return self.run(Command::Cancel { order, reason: Reason::User }, 0),
-            Act::Halt => return self.run(Command::Halt(Halt::new("OPERATOR", "lunch")), 0),
-            Act::Mark => return self.run(Command::Mark, 0),
+            Act::Release => self.run(Command::Release { order }, 0),
+            Act::UserCancel => self.run(Command::Cancel { order, reason: Reason::User }, 0),
+            Act::Halt => self.run(Command::Halt(Halt::new("OPERATOR", "lunch")), 0),
+            Act::Mark => self.run(Command::Mark, 0),
             Act::Resting => self.report(Report::Resting { order }),
             Act::Unknown => self.report(Report::Unknown { order }),
             Act::PartFill => self.report(fill(scene.side, btc("0.25"), "new")),
