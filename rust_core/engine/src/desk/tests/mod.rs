@@ -4,6 +4,7 @@ mod controls;
 mod lives;
 mod lives_twin;
 mod loss;
+mod overflow;
 mod random;
 mod venue;
 
