@@ -266,6 +266,8 @@ pub struct Stray {
     pub trades: Vec<Trade>,
     /// Sum of price × quantity.
     pub cost: Money,
+    /// `cost ÷ quantity`, half-even at 10⁻⁸.
+    pub average: Price,
     /// Profit realised by them, fees not counted.
     pub realised: Money,
     /// Fees of them.

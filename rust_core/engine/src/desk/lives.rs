@@ -31,7 +31,7 @@ use crate::ledger::Ledger;
 use crate::risk::Reason;
 use crate::units::{E8, Money, Now, Qty, Side};
 
-/// Beyond ten million coins, or as much quote for one, a figure is taken for a broken report, before a sum overflows.
+/// A report of more than ten million coins is broken; far below it, no sum of ours overflows at any price.
 const MOST: i64 = 10_000_000 * E8;
 
 /// Where an order stands when a report meets it.
@@ -166,19 +166,16 @@ fn fill(state: &State, report: &Report, execution: &Execution, now: Now, events:
 
 /// Figures that no sum of ours overflows on, and that the ledger can book.
 fn possible(ledger: &Ledger, execution: &Execution) -> bool {
-    let money = i128::from(MOST) * i128::from(MOST);
-    let sane = |trade: &Trade| {
-        (1..=MOST).contains(&trade.price.0)
-            && (1..=MOST).contains(&trade.quantity.0)
-            && (0..=money).contains(&trade.fee.0)
-    };
+    let money = |amount: Money| (0..=i128::from(i64::MAX) * i128::from(MOST)).contains(&amount.0);
+    let sane = |trade: &Trade| trade.price.0 > 0 && (1..=MOST).contains(&trade.quantity.0) && money(trade.fee);
     let quantity: i128 = execution.trades.iter().map(|trade| i128::from(trade.quantity.0)).sum();
     let position = i128::from(ledger.position.0) + i128::from(execution.side.sign()) * quantity;
     execution.trades.iter().all(sane)
         && quantity <= MOST.into()
         && position.abs() <= 100 * i128::from(MOST)
-        && (0..=money).contains(&execution.level_cost.0)
-        && [execution.bid, execution.ask].iter().all(|price| (0..=MOST).contains(&price.0))
+        && money(execution.level_cost)
+        && execution.bid.0 >= 0
+        && execution.ask.0 >= 0
 }
 
 /// A fill of an open order. What is beyond the open quantity is a stray.
@@ -214,9 +211,10 @@ fn split(trades: &[Trade], open: Qty) -> (Vec<Trade>, Vec<Trade>) {
 /// Books trades that no open order accounts for, on the ledger as it will be, and stops trading.
 fn stray(state: &State, mut ledger: Ledger, cause: StrayCause, execution: &Execution, events: &mut Vec<Event>) {
     let Execution { order, side, ref trades, .. } = *execution;
-    let Sums { quantity, cost, fee, realised } = Sums::of(&mut ledger, side, trades);
-    let trades = trades.clone();
-    events.push(Event::Stray(Box::new(Stray { order, side, quantity, trades, cost, realised, fee, cause })));
+    let sums = Sums::of(&mut ledger, side, trades);
+    let Sums { quantity, cost, fee, realised } = sums;
+    let (average, trades) = (sums.average(), trades.clone());
+    events.push(Event::Stray(Box::new(Stray { order, side, quantity, trades, cost, average, realised, fee, cause })));
     let word = if side == Side::Buy { "buy" } else { "sell" };
     let what = format!("{word} of {quantity} {}", state.assets().base);
     let detail = match order {

@@ -56,7 +56,8 @@ pub struct Execution {
 
 /// The event of a fill: what was taken, how long it took, and where the cost came from.
 pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
-    let Sums { quantity, cost, fee, realised } = Sums::of(&mut { state.ledger }, open.request.side, &execution.trades);
+    let sums = Sums::of(&mut { state.ledger }, open.request.side, &execution.trades);
+    let Sums { quantity, cost, fee, realised } = sums;
     Filled {
         order: open.order,
         side: open.request.side,
@@ -65,7 +66,7 @@ pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) 
         done: quantity == open.remaining(),
         trades: execution.trades.clone(),
         cost,
-        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
+        average: sums.average(),
         maker: execution.maker,
         decision_mid: mid(open.bid, open.ask),
         arrival_mid: mid(execution.bid, execution.ask),
@@ -134,5 +135,10 @@ impl Sums {
             sums.realised.0 += ledger.apply(side, trade.price, trade.quantity, trade.fee).0;
         }
         sums
+    }
+
+    /// `cost ÷ quantity`, half-even.
+    pub(super) fn average(&self) -> Price {
+        Price(i64::try_from(div_half_even(self.cost.0, self.quantity.0.into())).unwrap_or(i64::MAX))
     }
 }

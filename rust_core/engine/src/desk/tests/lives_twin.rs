@@ -197,8 +197,6 @@ impl Room {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn no_sequence_of_reports_panics_loses_a_fill_leaks_a_reservation_or_ends_an_order_twice(
         steps in proptest::collection::vec((step(), 0..400_000_000_i64), 1..80),
