@@ -70,8 +70,8 @@ CANCELED = event(4, "ended", 1, side="buy", quantity="1", filled="0", state="can
     ],
 )
 def test_an_order_is_answered_by_its_own_end_and_not_by_what_came_astray(events, state, code):
-    verdict = SimpleNamespace(codes=[])
-    ticket = SimpleNamespace(accepted=True, order_id=1, verdict=verdict, wait=lambda: [RELEASED, *events])
+    asked = {"order": SimpleNamespace(client_id=None), "verdict": SimpleNamespace(codes=[])}
+    ticket = SimpleNamespace(**asked, accepted=True, order_id=1, wait=lambda: [RELEASED, *events])
     said = answers.outcome(ticket, Market("BTC", "USDT", "0.01"))
     assert (said.data["state"], said.code) == (state, code)
     assert said.data.get("reason") == ("USER" if state == "canceled" else None)
