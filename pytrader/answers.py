@@ -13,7 +13,7 @@ from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
-from pytrader.outcomes import is_settled
+from pytrader.outcomes import ending, is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,18 +193,17 @@ def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
         return {"accepted": None, "state": "unsaved", "error": _UNKNOWN}
     fills = [event.facts for event in events if event.kind == "filled"]
     data: dict[str, Any] = {"accepted": True, "order": ticket.order_id, "state": _state(events), "fills": fills}
-    if events and events[-1].kind == "ended":
-        data["reason"] = events[-1].facts["reason"]
+    end = ending(events)
+    if end is not None and end.kind == "ended":
+        data["reason"] = end.facts["reason"]
     return data
 
 
 def _state(events: list[Event]) -> str:
-    newest = events[-1]
-    if newest.kind == "ended":
-        return str(newest.facts["state"])
-    if newest.facts.get("done"):
-        return "filled"
-    return "resting" if any(event.kind == "resting" for event in events) else "pending"
+    end = ending(events)
+    if end is None:
+        return next((event.kind for event in reversed(events) if event.kind in ("resting", "unknown")), "pending")
+    return "filled" if end.kind == "filled" else str(end.facts["state"])
 
 
 def _outcome_code(ticket: Ticket, events: list[Event]) -> int:

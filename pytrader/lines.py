@@ -95,6 +95,17 @@ def _resting(facts: Mapping[str, Any], market: Market) -> str:
     return f"Order resting: {order} @ {market.price(Fraction(facts['limit']))} (order {facts['order']})"
 
 
+def _unknown(facts: Mapping[str, Any], market: Market) -> str:
+    return f"Order unknown: {_order(facts, facts['quantity'], market)} (order {facts['order']}) has no answer yet"
+
+
+def _stray(facts: Mapping[str, Any], market: Market) -> str:
+    """Return the line of a fill that no open order accounts for; it may name no order."""
+    price = market.price(Fraction(facts["cost"]) / Fraction(facts["quantity"]))
+    named = "no order" if facts["order"] is None else f"order {facts['order']}"
+    return f"Stray fill: {_order(facts, facts['quantity'], market)} @ {price} ({named}) {facts['cause']}"
+
+
 def _order(facts: Mapping[str, Any], quantity: str | Fraction, market: Market) -> str:
     return f"{facts['side'].upper()} {plain(quantity)} {market.base}"
 
@@ -124,6 +135,8 @@ _WORDS: Final[dict[str, Callable[[Mapping[str, Any], Market], str]]] = {
     "accepted": _accepted,
     "filled": _filled,
     "resting": _resting,
+    "unknown": _unknown,
+    "stray": _stray,
     "refused": _refused,
     "ended": _ended,
     "halted": _halted,

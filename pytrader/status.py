@@ -176,6 +176,7 @@ class Snapshot:
     limits: Limits
     room: Room
     counts: Counts
+    duplicates: int  # reports of the executor in this run that told nothing new
     last_reject: str | None
     open_orders: tuple[OpenOrder, ...]
     latency: Mapping[str, Latency]
@@ -210,6 +211,7 @@ def snapshot(
         limits=_pick(Limits, data["limits"]),
         room=_pick(Room, data["room"]),
         counts=_pick(Counts, data["counts"]),
+        duplicates=data["duplicates"],
         last_reject=last_reject,
         open_orders=tuple(_pick(OpenOrder, order) for order in data["open_orders"]),
         latency={stage: _pick(Latency, latency[stage]) for stage in STAGES},
@@ -361,6 +363,7 @@ def _orders(it: Snapshot) -> list[str]:
     return [
         _row("Orders", f"{told}, {counts.canceled} canceled, {counts.open} open"),
         *(_row("" if number else "Last reject", line) for number, line in enumerate(reject)),
+        *([_row("Reports", f"{it.duplicates} told nothing new")] if it.duplicates else []),
     ]
 
 

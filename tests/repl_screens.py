@@ -48,6 +48,7 @@ SNAPSHOT = Snapshot(
     limits=Limits("50000", "5", 5, "10000"),
     room=Room("4.75", "5.25", 5, "10000"),
     counts=Counts(0, 0, 0, 0, 0),
+    duplicates=0,
     last_reject=None,
     open_orders=(OpenOrder(3, "sell", "0.1", "0", "27000", "gtc", "resting"),),
     latency=dict.fromkeys(("frame", "decision", "journal", "execution", "total"), Latency(0, 0, 0, 0, 0, 0)),

@@ -37,6 +37,7 @@ DESK = {
     "limits": {"order_notional": "50000", "position": "5", "orders_per_second": 5, "daily_loss": "10000"},
     "room": {"buy": "4.75", "sell": "5.25", "orders_now": 4, "daily_loss": "9999.825"},
     "counts": {"accepted": 3, "refused": 1, "filled": 2, "canceled": 0, "open": 1},
+    "duplicates": 0,
     "open_orders": [
         {
             "order": 3,
@@ -98,6 +99,11 @@ def test_screen_shows_every_fact_in_its_place():
         "Slip, bps          0.12       0.50       1.26       2.00       2.00          2",
         "Feed        frames 1234, ignored 4, refused 0, gaps 0, resyncs 1, crossed 0",
     ]
+
+
+def test_reports_that_told_nothing_new_are_shown_where_there_are_some():
+    assert "Reports     3 told nothing new" in text(made(duplicates=3)).splitlines()
+    assert "told nothing new" not in text(made())
 
 
 def test_json_holds_the_same_facts_exactly():

@@ -31,6 +31,7 @@ _STYLES = {
     "Order rejected": "class:refusal",
     "Order filled": "class:filled",
     "Order partially filled": "class:filled",
+    "Stray fill": "class:refusal",
 }
 
 

@@ -289,7 +289,7 @@ pub fn shared(limits: Limits) -> SharedDesk {
 pub fn start(desk: &SharedDesk, limits: Limits, loosen: bool) -> Result<Vec<OpenOrder>, String> {
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "binance".into(), symbol: "BTCUSDT".into(), assets };
-    let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument() };
+    let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument(), memory: false };
     desk.start(Opened { version: 1, profile }, started, loosen, at(0))
 }
 

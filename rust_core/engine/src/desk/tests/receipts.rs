@@ -76,9 +76,18 @@ fn a_maker_pays_no_slippage_and_has_no_latency() {
     room.run(Command::Submit(limit(Side::Buy, "1", "9000")), 0);
     room.run(Command::Release { order: 1 }, 0);
     room.run(Command::Report(Report::Resting { order: 1 }), 0);
-    let trade = Trade { price: usdt("9000"), quantity: btc("1"), fee: money("9") };
+    let trade = Trade { price: usdt("9000"), quantity: btc("1"), fee: money("9"), id: None };
     let (bid, ask, level_cost) = (usdt("8999"), usdt("9001"), money("9000"));
-    let execution = Execution { order: 1, trades: vec![trade], level_cost, bid, ask, maker: true, delay_ns: 0 };
+    let execution = Execution {
+        order: Some(1),
+        side: Side::Buy,
+        trades: vec![trade],
+        level_cost,
+        bid,
+        ask,
+        maker: true,
+        delay_ns: 0,
+    };
     room.run(Command::Report(Report::Filled(execution)), 7);
     assert_eq!([room.desk.state.execution.summary().count, room.desk.state.slippage.summary().count], quiet);
     assert_eq!((filled(&room).fee, room.desk.state.ledger.fees), (money("9"), money("9")));
@@ -117,4 +126,13 @@ fn the_page_of_a_flat_desk_needs_no_price_and_that_of_a_latched_one_has_no_loss_
     assert_eq!([&unknown["unrealised"], &unknown["equity"]], [&serde_json::Value::Null; 2]);
     room.desk.state.loss_latched = true;
     assert_eq!(status(&room.desk, at(0), &room.view.top)["room"]["daily_loss"], "0");
+}
+
+#[test]
+fn an_order_of_this_run_is_timed_by_the_monotonic_clock_whatever_the_wall_clock_does() {
+    let mut room = released(Side::Buy, "1");
+    let later = Now { mono_ns: 9, utc_ns: at(SECOND_NS).utc_ns };
+    let report = Command::Report(Report::Filled(Room::execution(Some(1), Side::Buy, btc("1"), "x")));
+    room.desk.run(&report, later, &room.view, |stamped| room.journal.push(stamped));
+    assert_eq!((filled(&room).elapsed_ns, room.desk.state.execution.summary().max), (7, 4));
 }

@@ -51,9 +51,18 @@ fn a_mark_needs_more_room_than_all_open_orders_might() {
     let (_, seq) = desk.submit(&order(Side::Buy, "1"), at(0));
     desk.committed(seq);
     assert_eq!(desk.release(1, at(0)), Outcome::Released);
-    let trade = Trade { price: usdt("10001"), quantity: btc("1"), fee: Money(0) };
+    let trade = Trade { price: usdt("10001"), quantity: btc("1"), fee: Money(0), id: None };
     let (bid, ask, level_cost) = (usdt("10000"), usdt("10001"), trade.price.times(trade.quantity));
-    let fill = Execution { order: 1, trades: vec![trade], level_cost, bid, ask, maker: false, delay_ns: 0 };
+    let fill = Execution {
+        order: Some(1),
+        side: Side::Buy,
+        trades: vec![trade],
+        level_cost,
+        bid,
+        ask,
+        maker: false,
+        delay_ns: 0,
+    };
     desk.report(Report::Filled(fill), at(0));
     leave(&desk, OPEN_MAX);
     desk.mark(at(0));
@@ -101,7 +110,7 @@ fn a_journal_of_another_venue_is_not_taken_up() {
     let desk = shared(limits());
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "testnet".into(), venue: "bybit".into(), symbol: "BTCUSDT".into(), assets };
-    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument(), memory: false };
     let refused = desk.start(Opened { version: 1, profile }, started, false, at(0)).expect_err("another venue");
     assert_eq!(refused, "the journal belongs to simulated binance BTCUSDT, not to testnet bybit BTCUSDT");
     assert_eq!(desk.read(|desk, _| desk.state.runs), Some(1));
