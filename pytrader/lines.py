@@ -67,7 +67,8 @@ def escaped(text: str) -> str:
 
 def _accepted(facts: Mapping[str, Any], market: Market) -> str:
     limit = "market" if facts["limit"] is None else market.price(Fraction(facts["limit"]))
-    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']})"
+    name = f", id {facts['client_id']}" if facts.get("client_id") else ""
+    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']}{name})"
 
 
 def _filled(facts: Mapping[str, Any], market: Market) -> str:

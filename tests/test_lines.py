@@ -33,6 +33,11 @@ def test_an_accepted_limit_order_shows_its_limit_at_the_tick() -> None:
     assert said("accepted", **facts) == "Order accepted: SELL 1.5 BTC @ 68000.00 (order 12)"
 
 
+def test_an_order_with_a_name_of_its_own_is_told_by_it() -> None:
+    facts = {"order": 1, "side": "buy", "quantity": "0.25", "limit": None, "tif": "ioc", "client_id": "abc123"}
+    assert said("accepted", **facts) == "Order accepted: BUY 0.25 BTC @ market (order 1, id abc123)"
+
+
 def test_a_whole_fill() -> None:
     assert said("filled", **filled()) == "Order filled: BUY 0.25 BTC @ 26796.10 | Execution time: 42ms"
 
