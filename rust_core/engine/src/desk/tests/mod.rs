@@ -27,7 +27,17 @@ fn at(ns: i64) -> Now {
 }
 
 fn limits() -> Limits {
-    Limits { order_notional: money("50000"), position: btc("5"), orders_per_second: 5, daily_loss: money("10000") }
+    Limits {
+        order_notional: money("50000"),
+        position: btc("5"),
+        orders_per_second: 5,
+        daily_loss: money("10000"),
+        price_band: Rate(E8 / 20),
+        attempts_per_second: 50,
+        runaway_refusals: 200,
+        repeat_window_ns: 0,
+        stale_after_ns: 2 * SECOND_NS,
+    }
 }
 
 fn instrument() -> Instrument {
@@ -120,7 +130,7 @@ impl Room {
 }
 
 fn order(side: Side, quantity: &str) -> OrderRequest {
-    OrderRequest { side, quantity: btc(quantity), limit: None, tif: Tif::Ioc, reduce: false }
+    OrderRequest { side, quantity: btc(quantity), limit: None, tif: Tif::Ioc, reduce: false, client_id: None }
 }
 
 fn reduce(side: Side, quantity: &str) -> OrderRequest {
