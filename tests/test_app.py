@@ -352,6 +352,7 @@ with App(load({"stream_url": stream, "rest_url": rest, "delay_max_ms": "10"}, {}
         ticket = app.trader.buy("0.001")
         if ticket.accepted and ticket.wait(0.5)[-1:] and ticket.wait(0)[-1].kind == "filled":
             print("filled", flush=True)
+        app.trader.pause(0.1)  # neither more attempts than are judged, nor a runaway
     print(app.trader.buy("0.001").verdict.reason)
 """
 

@@ -50,7 +50,9 @@ class PaperTrader:
             self.pass_time(0.01)
 
     def check(self, order):
-        return self.paper.desk.check(order.side, order.quantity_e8, None, None, order.reduce_only, None, *self.paper.now)
+        return self.paper.desk.check(
+            order.side, order.quantity_e8, None, None, order.reduce_only, None, *self.paper.now
+        )
 
     def cancel_all(self):
         self.paper.desk.cancel_all(False, *self.paper.now)
