@@ -11,6 +11,7 @@ import orjson
 from pytrader import grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
+from pytrader.figures import printable
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
 from pytrader.outcomes import is_settled
@@ -268,4 +269,4 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if name == "time":
         return iso(row["utc_ns"])[11:23]
     value = row[name]
-    return "" if value is None else status.printable(str(value))
+    return "" if value is None else printable(str(value))
