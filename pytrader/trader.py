@@ -149,6 +149,15 @@ class Trader:
         """Return the signed position, 10⁻⁸ base."""
         return self.desk.position_e8()
 
+    def open_orders(self) -> int:
+        """Return how many orders are open: on their way, resting, or being cancelled."""
+        return self.desk.open_orders()
+
+    def is_flat(self) -> bool:
+        """Tell whether the position is 0, no order is open, and the journal has all that made it so."""
+        page = self.status()
+        return page["position"] == "0" and page["counts"]["open"] == 0 and self.is_durable(page["seq"])
+
     def top(self) -> Top:
         """Return the best prices with their age and state."""
         return self.book.top()
