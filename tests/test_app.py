@@ -241,7 +241,7 @@ def dying(gate):
         ("clock", (Clock, "run")),
     ],
 )
-def test_dead_thread_halts_trading_and_is_named(engine, monkeypatch, tmp_path, name, body):
+def test_own_thread_dead_halts_trading_whichever_it_is(engine, monkeypatch, tmp_path, name, body):
     """Whichever it is: the halt names it, the log has its last words, and orders are refused."""
     gate = threading.Event()
     monkeypatch.setattr(*body, dying(gate))

@@ -18,10 +18,15 @@ from pytrader import halting, loosening
 from pytrader.answers import Answers
 from pytrader.app import App, Worker
 from pytrader.clock import Clock
+from pytrader.events import read
 from pytrader.journal import Journal
+from pytrader.lines import Market, line_of
 from pytrader.loosening import LooserLimits, typed
+from pytrader.outcomes import Outcomes
 from pytrader.sandbox.process import OfflineMarket
 from pytrader.settings import load
+from pytrader.status import stops
+from pytrader.trader import Trader
 
 FAILS = (AssertionError, pytest.fail.Exception)
 LOOSER = "max_position 2 -> 5"
@@ -247,6 +252,29 @@ def test_limits_changed_by_a_program_need_its_word(market, tmp_path):
         pytest.fail("it has started")
     with pytrader.start(**where, loosen=True) as trader:
         assert trader.status()["limits"]["position"] == "5"
+
+
+# ---- what the core says of itself
+
+
+def test_clock_jumped_is_shown_until_a_person_resumes(tmp_path):
+    """More than two seconds apart: a line of its own, a halt by name, and a suspect clock on every page."""
+    mono_ns, utc_ns = 10**12, 1_795_000_000 * 10**9
+    book = live_book(recv_ns=mono_ns)
+    desk = desk_on(book, (mono_ns, utc_ns))
+    trader = Trader(desk, book, Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
+    desk.mark(mono_ns, utc_ns + 2 * 10**9)
+    assert not trader.snapshot().clock_suspect
+    desk.mark(mono_ns, utc_ns + 4 * 10**9 + 1)
+    it = trader.snapshot()
+    assert it.clock_suspect
+    assert stops(it)[0].startswith("HALTED CLOCK: ")
+    told = [line_of(event.kind, event.facts, trader.market) for event in map(read, desk.next_events(100, 0))]
+    jumped, halted = told[-2:]
+    assert str(jumped).startswith("Clock jumped: UTC went 2.000 s ahead against the monotonic clock")
+    assert str(halted).startswith("Trading halted: CLOCK: ")
+    desk.resume(mono_ns, utc_ns + 4 * 10**9 + 1)
+    assert (trader.snapshot().clock_suspect, halt_of(desk)) == (False, None)
 
 
 # ---- what the core answers without an event
