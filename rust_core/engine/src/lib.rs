@@ -11,6 +11,7 @@ pub mod latency;
 pub mod ledger;
 pub mod market;
 pub mod published;
+pub mod queue;
 pub mod replay;
 pub mod ring;
 pub mod risk;
