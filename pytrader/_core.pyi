@@ -85,7 +85,10 @@ class Verdict:
 class Desk:
     def __new__(cls, book: Book, rules: Mapping[str, str | int]) -> Self: ...
     def recover(self, events: Sequence[_Event]) -> None: ...
-    def start(self, seed: int, mono_ns: int | None = None, utc_ns: int | None = None) -> list[int]: ...
+    def loosened(self) -> list[tuple[str, str, str]]: ...
+    def start(
+        self, seed: int, loosen: bool = False, mono_ns: int | None = None, utc_ns: int | None = None
+    ) -> list[int]: ...
     def submit(
         self,
         side: str,
@@ -93,6 +96,7 @@ class Desk:
         limit_e8: int | None = None,
         tif: str | None = None,
         reduce_only: bool = False,
+        client_id: str | None = None,
         mono_ns: int | None = None,
         utc_ns: int | None = None,
     ) -> Verdict: ...
@@ -103,6 +107,7 @@ class Desk:
         limit_e8: int | None = None,
         tif: str | None = None,
         reduce_only: bool = False,
+        client_id: str | None = None,
         mono_ns: int | None = None,
         utc_ns: int | None = None,
     ) -> Verdict: ...

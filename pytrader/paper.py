@@ -37,6 +37,10 @@ RULES: Mapping[str, str | int] = {
     "max_position_e8": 5 * E8,
     "max_orders_per_second": 5,
     "max_daily_loss_e8": 10_000 * E8,
+    "price_band_e8": E8 // 20,
+    "max_attempts_per_second": 50,
+    "runaway_refusals": 200,
+    "repeat_window_ms": 0,
     "slippage_e8": 0,
     "stale_after_ms": 2_000,
 }
@@ -78,7 +82,7 @@ class PaperDesk:
         self._mark_ns = SECOND_NS
         self.events: list[Event] = []
         self.journal: list[tuple[int, int, int, bytes]] = []
-        self.desk.start(seed, *self.now)
+        self.desk.start(seed, False, *self.now)
         self._commit()
 
     @property
@@ -116,7 +120,7 @@ class PaperDesk:
         if not isinstance(command, Order):
             raise TypeError(f"not an order: {order!r}")
         side, quantity, limit, tif = command.side, command.quantity_e8, command.limit_e8, command.tif
-        verdict = self.desk.submit(side, quantity, limit, tif, command.reduce_only, *self.now)
+        verdict = self.desk.submit(side, quantity, limit, tif, command.reduce_only, None, *self.now)
         self._settle()
         return verdict
 

@@ -101,7 +101,7 @@ def began_as_the_fold(kill: Kill) -> None:
     desk = folded(before, max_orders_per_second=50, max_position_e8=50 * 10**8)
     began = next(index for index in range(len(before), len(after)) if read(after[index]).kind == "started")
     _, mono_ns, utc_ns, _ = after[began]
-    desk.start(read(after[began]).facts["seed"], mono_ns, utc_ns)
+    desk.start(read(after[began]).facts["seed"], False, mono_ns, utc_ns)
     expected = desk.next_events(10_000, 0)
     assert after[len(before) : len(before) + len(expected)] == expected
     assert kill.state == desk.state()

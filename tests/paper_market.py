@@ -36,7 +36,7 @@ def live_book(price=26_795, size="1", recv_ns=None):
 def desk_on(book, now=(), **changes):
     """Return a desk started now, or at `now` (monotonic and UTC ns); nothing is committed yet."""
     desk = Desk(book, {**RULES, "stale_after_ms": 10_000, **changes})
-    desk.start(1, *now)
+    desk.start(1, False, *now)
     return desk
 
 

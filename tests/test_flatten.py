@@ -50,7 +50,8 @@ class PaperTrader:
             self.pass_time(0.01)
 
     def check(self, order):
-        return self.paper.desk.check(order.side, order.quantity_e8, None, None, order.reduce_only, *self.paper.now)
+        side, quantity, reduce_only = order.side, order.quantity_e8, order.reduce_only
+        return self.paper.desk.check(side, quantity, None, None, reduce_only, None, *self.paper.now)
 
     def cancel_all(self):
         self.paper.desk.cancel_all(False, *self.paper.now)

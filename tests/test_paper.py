@@ -177,7 +177,7 @@ def test_threads_racing_for_the_last_slots_of_a_second_get_five_orders():
     def fire():
         gate.wait(30)
         for _ in range(5):
-            verdicts.append(desk.submit("buy", 10**6, None, None, False, *now))  # noqa: PERF401 - not one by one
+            verdicts.append(desk.submit("buy", 10**6, None, None, False, None, *now))  # noqa: PERF401 - not one by one
 
     threads = [Thread(target=fire) for _ in range(8)]
     for thread in threads:

@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::desk::{
-    Command, Desk as Core, Event, Health, Opened, OrderRequest, Outcome, Profile, Refused, SharedDesk, Stamped,
-    Started, Tif, quantiles, status,
+    CLIENT_ID_MAX, ClientId, Command, Desk as Core, Event, Health, Opened, OrderRequest, Outcome, Refused, SharedDesk,
+    Stamped, Started, Tif, quantiles, status,
 };
 use engine::latency::Histogram;
-use engine::risk::{Assets, Instrument, Limits, Rate, Reason};
-use engine::units::{Money, Now, Price, Qty, Side};
+use engine::risk::{Rate, Reason};
+use engine::units::{Now, Price, Qty, Side};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::book::Book;
 use crate::clock::{mono_ns as mono_ns_now, now};
+use crate::rules::Rules;
 
 pyo3::create_exception!(
     pytrader._core,
@@ -68,84 +69,6 @@ impl Verdict {
     }
 }
 
-/// The limits, filters and names that a desk works with.
-#[derive(FromPyObject)]
-pub struct Rules {
-    #[pyo3(item)]
-    execution: String,
-    #[pyo3(item)]
-    venue: String,
-    #[pyo3(item)]
-    symbol: String,
-    #[pyo3(item)]
-    base: String,
-    #[pyo3(item)]
-    quote: String,
-    #[pyo3(item)]
-    tick_e8: i64,
-    #[pyo3(item)]
-    step_e8: i64,
-    #[pyo3(item)]
-    min_quantity_e8: i64,
-    #[pyo3(item)]
-    max_quantity_e8: i64,
-    #[pyo3(item)]
-    min_notional_e8: i64,
-    #[pyo3(item)]
-    max_order_notional_e8: i64,
-    #[pyo3(item)]
-    max_position_e8: i64,
-    #[pyo3(item)]
-    max_orders_per_second: u32,
-    #[pyo3(item)]
-    max_daily_loss_e8: i64,
-    #[pyo3(item)]
-    pub(crate) slippage_e8: i64,
-    #[pyo3(item)]
-    pub(crate) stale_after_ms: i64,
-}
-
-impl Rules {
-    fn limits(&self) -> Limits {
-        Limits {
-            order_notional: money(self.max_order_notional_e8),
-            position: Qty(self.max_position_e8),
-            orders_per_second: self.max_orders_per_second,
-            daily_loss: money(self.max_daily_loss_e8),
-        }
-    }
-
-    fn instrument(&self) -> Instrument {
-        Instrument {
-            tick: Price(self.tick_e8),
-            step: Qty(self.step_e8),
-            min_quantity: Qty(self.min_quantity_e8),
-            max_quantity: Qty(self.max_quantity_e8),
-            min_notional: money(self.min_notional_e8),
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.limits().check()?;
-        self.instrument().check()?;
-        let sane = (0..engine::units::E8).contains(&self.slippage_e8) && self.stale_after_ms > 0;
-        if sane { Ok(()) } else { Err("slippage must be in [0, 1) and the stale age above 0 ms".into()) }
-    }
-
-    fn profile(&self) -> Profile {
-        let assets = Assets { base: self.base.clone(), quote: self.quote.clone() };
-        Profile { execution: self.execution.clone(), venue: self.venue.clone(), symbol: self.symbol.clone(), assets }
-    }
-
-    fn health(&self) -> Health {
-        Health { stale_after_ns: self.stale_after_ms * 1_000_000, ..Health::default() }
-    }
-}
-
-fn money(e8: i64) -> Money {
-    Money(i128::from(e8) * i128::from(engine::units::E8))
-}
-
 #[derive(Default)]
 struct Stages {
     decision: Histogram,
@@ -168,7 +91,7 @@ impl Desk {
     #[new]
     fn new(book: &Book, rules: Rules) -> PyResult<Desk> {
         rules.check().map_err(PyValueError::new_err)?;
-        let core = Core::new(rules.limits(), rules.instrument(), Rate(rules.slippage_e8), rules.health());
+        let core = Core::new(rules.limits(), rules.instrument(), Rate(rules.slippage_e8), Health::default());
         Ok(Desk { shared: Arc::new(SharedDesk::new(core, book.published())), rules, stages: Mutex::default() })
     }
 
@@ -178,19 +101,26 @@ impl Desk {
         py.detach(|| events.iter().try_for_each(|row| self.recover_one(row))).map_err(PyValueError::new_err)
     }
 
+    /// The limits, each with its value before and now, that allow more than in the run before. Ask after `recover`.
+    fn loosened(&self) -> Vec<(&'static str, String, String)> {
+        let looser = self.shared.loosened(&self.rules.limits()).into_iter();
+        looser.map(|limit| (limit.name, limit.old, limit.new)).collect()
+    }
+
     /// Begins the journal or takes it up; returns the numbers of the orders that rest again. ValueError if the
-    /// journal belongs to another execution, venue or symbol.
-    #[pyo3(signature = (seed, mono_ns=None, utc_ns=None))]
-    fn start(&self, seed: u64, mono_ns: Option<i64>, utc_ns: Option<i64>) -> PyResult<Vec<u64>> {
+    /// journal belongs to another execution, venue or symbol, or limits are `loosened` and `loosen` does not say so.
+    #[pyo3(signature = (seed, loosen=false, mono_ns=None, utc_ns=None))]
+    fn start(&self, seed: u64, loosen: bool, mono_ns: Option<i64>, utc_ns: Option<i64>) -> PyResult<Vec<u64>> {
         let opened = Opened { version: 1, profile: self.rules.profile() };
         let (limits, instrument) = (self.rules.limits(), self.rules.instrument());
         let started = Started { build: BUILD.into(), seed, limits, instrument };
-        let resting = self.shared.start(opened, started, at(mono_ns, utc_ns)).map_err(PyValueError::new_err)?;
+        let begun = self.shared.start(opened, started, loosen, at(mono_ns, utc_ns));
+        let resting = begun.map_err(PyValueError::new_err)?;
         Ok(resting.iter().map(|open| open.order).collect())
     }
 
     /// Decides an order. `limit_e8` None is a market order; `tif` is "ioc" or "gtc" (default gtc with a limit).
-    #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, mono_ns=None, utc_ns=None))]
+    #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, client_id=None, mono_ns=None, utc_ns=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn submit(
         &self,
@@ -199,10 +129,11 @@ impl Desk {
         limit_e8: Option<i64>,
         tif: Option<&str>,
         reduce_only: bool,
+        client_id: Option<&str>,
         mono_ns: Option<i64>,
         utc_ns: Option<i64>,
     ) -> PyResult<Verdict> {
-        let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
+        let request = request(side, quantity_e8, limit_e8, tif, reduce_only, client_id)?;
         let asked = at(mono_ns, utc_ns);
         let (outcome, seq) = self.shared.submit(&request, asked);
         let answered_ns = mono_ns.or(utc_ns).unwrap_or_else(mono_ns_now);
@@ -211,7 +142,7 @@ impl Desk {
     }
 
     /// The verdict that `submit` would give, changing nothing.
-    #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, mono_ns=None, utc_ns=None))]
+    #[pyo3(signature = (side, quantity_e8, limit_e8=None, tif=None, reduce_only=false, client_id=None, mono_ns=None, utc_ns=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of one Python call
     fn check(
         &self,
@@ -220,10 +151,11 @@ impl Desk {
         limit_e8: Option<i64>,
         tif: Option<&str>,
         reduce_only: bool,
+        client_id: Option<&str>,
         mono_ns: Option<i64>,
         utc_ns: Option<i64>,
     ) -> PyResult<Verdict> {
-        let request = request(side, quantity_e8, limit_e8, tif, reduce_only)?;
+        let request = request(side, quantity_e8, limit_e8, tif, reduce_only, client_id)?;
         Ok(Verdict::new(self.shared.check(&request, at(mono_ns, utc_ns)), 0))
     }
 
@@ -373,6 +305,7 @@ fn request(
     limit_e8: Option<i64>,
     tif: Option<&str>,
     reduce: bool,
+    client_id: Option<&str>,
 ) -> PyResult<OrderRequest> {
     let side = match side {
         "buy" => Side::Buy,
@@ -385,7 +318,12 @@ fn request(
         (Some("gtc"), None) => return Err(PyValueError::new_err("a market order cannot be gtc: give a limit price")),
         (Some(other), _) => return Err(PyValueError::new_err(format!("tif is \"ioc\" or \"gtc\", not {other:?}"))),
     };
-    Ok(OrderRequest { side, quantity: Qty(quantity_e8), limit: limit_e8.map(Price), tif, reduce })
+    let named = client_id.map(|id| {
+        let wrong = || PyValueError::new_err(format!("a client id is 1 to {CLIENT_ID_MAX} of A-Z a-z 0-9, not {id:?}"));
+        ClientId::new(id).ok_or_else(wrong)
+    });
+    let client_id = named.transpose()?;
+    Ok(OrderRequest { side, quantity: Qty(quantity_e8), limit: limit_e8.map(Price), tif, reduce, client_id })
 }
 
 fn failed() -> PyErr {

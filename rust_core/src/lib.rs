@@ -6,6 +6,7 @@ mod desk;
 mod link;
 mod mailbox;
 mod replay;
+mod rules;
 mod simulator;
 mod units;
 

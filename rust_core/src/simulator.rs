@@ -48,7 +48,7 @@ impl Simulator {
             slippage: Rate(desk.rules.slippage_e8),
             taker_fee: Rate(taker_fee_e8),
             maker_fee: Rate(maker_fee_e8),
-            stale_after_ns: desk.rules.stale_after_ms * 1_000_000,
+            stale_after_ns: desk.rules.stale_after_ns(),
         };
         let venue = SimulatedVenue::new(rules, desk.shared.clone(), book.cross_watch());
         Ok(Simulator { venue, desk: desk.shared.clone() })

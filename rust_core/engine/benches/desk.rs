@@ -36,18 +36,26 @@ fn desk() -> SharedDesk {
         position: Qty(5 * E8),
         orders_per_second: 1_000,
         daily_loss: usdt(10_000),
+        ..Limits::caps()
     };
     let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published());
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
     let started = Started { build: "bench".into(), seed: 1, limits, instrument };
-    desk.start(Opened { version: 1, profile }, started, NOW).expect("a new journal");
+    desk.start(Opened { version: 1, profile }, started, false, NOW).expect("a new journal");
     desk
 }
 
 fn decision(criterion: &mut Criterion) {
     let desk = desk();
-    let order = OrderRequest { side: Side::Buy, quantity: Qty(E8 / 4), limit: None, tif: Tif::Ioc, reduce: false };
+    let order = OrderRequest {
+        side: Side::Buy,
+        quantity: Qty(E8 / 4),
+        limit: None,
+        tif: Tif::Ioc,
+        reduce: false,
+        client_id: None,
+    };
     assert!(matches!(desk.check(&order, NOW), Outcome::Accepted { .. }));
     criterion.bench_function("decision: verdict on a market order", |bencher| {
         bencher.iter(|| desk.check(black_box(&order), black_box(NOW)));
@@ -68,7 +76,14 @@ fn on_new_desks(times: u64, mut submit: impl FnMut(&SharedDesk, u64) -> Duration
 }
 
 fn small() -> OrderRequest {
-    OrderRequest { side: Side::Buy, quantity: Qty(E8 / 1_000), limit: None, tif: Tif::Ioc, reduce: false }
+    OrderRequest {
+        side: Side::Buy,
+        quantity: Qty(E8 / 1_000),
+        limit: None,
+        tif: Tif::Ioc,
+        reduce: false,
+        client_id: None,
+    }
 }
 
 fn taken_in(desk: &SharedDesk, order: &OrderRequest) {

@@ -14,6 +14,7 @@ pub enum Reason {
     BadQuantity,
     BadStep,
     BadTick,
+    DuplicateId,
     MinNotional,
     EngineFault,
     JournalUnhealthy,
@@ -26,9 +27,13 @@ pub enum Reason {
     BookStale,
     BookCrossed,
     RateLimit,
+    RepeatedOrder,
+    Attempts,
     NotionalExceedsMax,
     PositionLimitLong,
     PositionLimitShort,
+    PriceBand,
+    SelfMatch,
     User,
     IocRemainder,
     NoLiquidity,
@@ -46,16 +51,25 @@ impl Reason {
     fn places(self) -> usize {
         match self {
             Reason::NotionalExceedsMax | Reason::MinNotional | Reason::DailyLoss => 16,
-            Reason::RateLimit | Reason::QueueFull | Reason::BookStale => 0,
+            Reason::RateLimit | Reason::Attempts | Reason::QueueFull | Reason::BookStale | Reason::RepeatedOrder => 0,
             _ => 8,
         }
+    }
+
+    /// True where time alone lets the order pass: its headroom is the wait in ms.
+    fn waits(self) -> bool {
+        matches!(self, Reason::RateLimit | Reason::Attempts | Reason::RepeatedOrder)
     }
 
     /// True where a smaller order could pass.
     fn is_about_size(self) -> bool {
         matches!(
             self,
-            Reason::NotionalExceedsMax | Reason::PositionLimitLong | Reason::PositionLimitShort | Reason::BadStep
+            Reason::NotionalExceedsMax
+                | Reason::PositionLimitLong
+                | Reason::PositionLimitShort
+                | Reason::PriceBand
+                | Reason::BadStep
         )
     }
 }
@@ -70,7 +84,8 @@ pub struct Breach {
     pub value: i128,
     /// The limit.
     pub limit: i128,
-    /// What is left before the limit, never negative. For `RATE_LIMIT` the wait in ms until an order passes.
+    /// What is left before the limit, never negative. For `RATE_LIMIT`, `ATTEMPTS` and `REPEATED_ORDER` the wait
+    /// in ms until an order passes.
     pub headroom: i128,
 }
 
@@ -88,7 +103,7 @@ struct BreachText {
 impl From<Breach> for BreachText {
     fn from(breach: Breach) -> BreachText {
         let text = |value| format_decimal(value, breach.code.places());
-        let wait = (breach.code == Reason::RateLimit).then(|| i64::try_from(breach.headroom).unwrap_or(i64::MAX));
+        let wait = breach.code.waits().then(|| i64::try_from(breach.headroom).unwrap_or(i64::MAX));
         BreachText {
             code: breach.code,
             value: text(breach.value),
@@ -183,6 +198,14 @@ impl fmt::Display for Clause<'_> {
                 write!(f, "position would be {value} {base}, limit {limit} {base}")
             }
             Reason::RateLimit => write!(f, "more than {limit} orders in a second, retry in {} ms", breach.headroom),
+            Reason::RepeatedOrder => {
+                let wait = breach.headroom;
+                write!(f, "the same order was accepted {value} ms ago, window {limit} ms, retry in {wait} ms")
+            }
+            Reason::Attempts => {
+                let wait = breach.headroom;
+                write!(f, "more than {limit} attempts in a second, only counted, retry in {wait} ms")
+            }
             Reason::DailyLoss => {
                 write!(f, "daily loss of {} reached the {} limit", dollars(breach.value), dollars(breach.limit))
             }
@@ -193,6 +216,9 @@ impl fmt::Display for Clause<'_> {
             Reason::BadStep => write!(f, "quantity {value} {base} is not a multiple of the lot {limit} {base}"),
             Reason::BadTick => write!(f, "price {value} is not a multiple of the tick {limit}"),
             Reason::BookStale => write!(f, "the book is {value} ms old, limit {limit} ms"),
+            Reason::DuplicateId => f.write_str("the client id was used before"),
+            Reason::PriceBand => write!(f, "price {value} is outside the band that ends at {limit}"),
+            Reason::SelfMatch => write!(f, "price {value} would meet the own order at {limit}"),
             Reason::BookUnsynced => f.write_str("the book is not synchronised"),
             Reason::BookCrossed => f.write_str("the book is crossed or one-sided"),
             Reason::Halted => f.write_str("trading is halted"),

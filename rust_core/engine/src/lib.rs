@@ -5,10 +5,12 @@
 
 pub mod book;
 pub mod breach;
+pub mod control;
 pub mod desk;
 pub mod execution;
 pub mod latency;
 pub mod ledger;
+pub mod limits;
 pub mod market;
 pub mod published;
 pub mod queue;
@@ -21,4 +23,5 @@ mod sync;
 pub mod units;
 pub mod view;
 pub mod wake;
+pub mod window;
 pub mod wire;

@@ -1,15 +1,13 @@
-//! The limits, what an order would cost, and what it breaks. Knows nothing of how orders are executed.
+//! What an order would cost and how bad its worst price is. Knows nothing of how orders are executed.
 //!
 //! Exactly at a limit passes, except the day's loss: a loss equal to the limit trips.
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::breach::{Assets, Breach, Breaches, Clause, Reason};
-use crate::units::{E8, Money, Now, Price, Qty, SECOND_NS, Side};
+pub use crate::limits::{Instrument, Limits, Loosened};
+use crate::units::{E8, Money, Price, Qty, Side};
 use crate::view::{Level, View};
-
-/// Most stamps that the rate window can hold, and so the highest rate limit that can be set.
-pub const RATE_MAX: usize = 1_000;
 
 /// A fraction × 10⁻⁸: 1 basis point is 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -38,90 +36,79 @@ impl Rate {
     }
 }
 
-/// The hard limits of the desk. An absent limit does not exist: every field must be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Largest notional of one order, quote.
-    pub order_notional: Money,
-    /// Largest position either way, base.
-    pub position: Qty,
-    /// Most accepted orders in any half-open second `(t − 1 s, t]`; in [1, [`RATE_MAX`]].
-    pub orders_per_second: u32,
-    /// The day's loss at which trading latches, quote.
-    pub daily_loss: Money,
-}
-
-impl Limits {
-    /// Refuses limits that no order could be judged by. The error names the limit and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
-        let rate = self.orders_per_second as usize;
-        match () {
-            () if self.order_notional.0 <= 0 => Err("the order notional limit must be above 0".into()),
-            () if self.position.0 <= 0 => Err("the position limit must be above 0".into()),
-            () if self.daily_loss.0 <= 0 => Err("the daily loss limit must be above 0".into()),
-            () if !(1..=RATE_MAX).contains(&rate) => Err(format!("{rate} orders a second are outside [1, {RATE_MAX}]")),
-            () => Ok(()),
-        }
-    }
-}
-
-/// The venue's filters for the symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instrument {
-    /// Prices are multiples of this.
-    pub tick: Price,
-    /// Quantities are multiples of this.
-    pub step: Qty,
-    /// Smallest quantity of one order.
-    pub min_quantity: Qty,
-    /// Largest quantity of one order.
-    pub max_quantity: Qty,
-    /// Smallest notional of one order.
-    pub min_notional: Money,
-}
-
-impl Instrument {
-    /// Refuses filters that no order could be judged by.
-    pub fn check(&self) -> Result<(), String> {
-        let sound = self.tick.0 > 0 && self.step.0 > 0 && self.min_quantity.0 > 0 && self.min_notional.0 >= 0;
-        let ordered = self.min_quantity <= self.max_quantity;
-        if sound && ordered { Ok(()) } else { Err(format!("the venue's filters make no sense: {self:?}")) }
-    }
-}
-
-/// What taking `quantity` from the levels would give. `rest` is what they do not hold.
+/// What an order would pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Walk {
+pub struct Quote {
     /// Sum of price × quantity, slippage included.
     pub cost: Money,
-    /// Quantity beyond the last level.
-    pub rest: Qty,
+    /// The worst price that it could pay; `None` for a market order that takes no level.
+    pub worst: Option<Price>,
+}
+
+/// What the order would pay: a market order by walking the view; a limit order at its limit, a limit sell at the
+/// better of its limit and the bid.
+pub fn quote(view: &View, side: Side, quantity: Qty, limit: Option<Price>, slippage: Rate) -> Quote {
+    match (limit, side) {
+        (None, _) => walk(view.takes(side), side, quantity, slippage),
+        (Some(limit), Side::Buy) => Quote { cost: limit.times(quantity), worst: Some(limit) },
+        (Some(limit), Side::Sell) => Quote { cost: limit.max(view.top.bid.price).times(quantity), worst: Some(limit) },
+    }
 }
 
 /// Walks `levels`, best first, at prices moved against `side` by `slippage`. What lies beyond the last level is
 /// priced at it, so that a huge order still names its notional.
-pub fn walk(levels: &[Level], side: Side, quantity: Qty, slippage: Rate) -> Walk {
-    let mut walk = Walk { cost: Money(0), rest: quantity };
-    let mut last = Price(0);
+fn walk(levels: &[Level], side: Side, quantity: Qty, slippage: Rate) -> Quote {
+    let (mut cost, mut rest, mut last) = (Money(0), quantity, Price(0));
     for level in levels {
-        if walk.rest.0 == 0 {
+        if rest.0 == 0 {
             break;
         }
         last = slippage.against(side, level.price);
-        let taken = level.quantity.0.min(walk.rest.0);
-        walk.cost.0 += last.times(Qty(taken)).0;
-        walk.rest.0 -= taken;
+        let taken = Qty(level.quantity.0.min(rest.0));
+        cost.0 += last.times(taken).0;
+        rest.0 -= taken.0;
     }
-    walk.cost.0 += last.times(walk.rest).0;
-    walk
+    cost.0 += last.times(rest).0;
+    Quote { cost, worst: (quantity.0 > 0 && !levels.is_empty()).then_some(last) }
 }
 
-/// The largest quantity whose walk costs at most `budget`, not cut to a lot. Bounded by what i64 holds.
-pub fn affordable(levels: &[Level], side: Side, budget: Money, slippage: Rate) -> Qty {
+/// How far an order's worst price may be from the best price that it would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Band {
+    side: Side,
+    /// Best price × 10⁸ moved by the band, exact.
+    edge_e16: i128,
+}
+
+impl Band {
+    /// The band of orders of `side`: `width` beyond the best opposite price.
+    pub fn new(view: &View, side: Side, width: Rate) -> Band {
+        let best = if side == Side::Buy { view.top.ask.price } else { view.top.bid.price };
+        let moved = i128::from(E8) + i128::from(side.sign() * width.0);
+        Band { side, edge_e16: i128::from(best.0) * moved }
+    }
+
+    /// True where an order would pay more (receive less) than at the band's edge. The safe side is never outside.
+    pub fn excludes(&self, worst: Price) -> bool {
+        (i128::from(worst.0) * i128::from(E8) - self.edge_e16) * i128::from(self.side.sign()) > 0
+    }
+
+    /// The last price of 10⁻⁸ that is inside.
+    pub fn edge(&self) -> i128 {
+        let sign = i128::from(self.side.sign());
+        sign * (sign * self.edge_e16).div_euclid(i128::from(E8))
+    }
+}
+
+/// The largest market order, not cut to a lot, whose walk costs at most `budget` and stays inside `band`. Beyond the
+/// last level it is priced at it. Bounded by what i64 holds.
+pub fn affordable(levels: &[Level], budget: Money, slippage: Rate, band: &Band) -> Qty {
     let (mut left, mut total, mut last) = (budget.0, 0_i128, 0_i128);
     for level in levels {
-        last = i128::from(slippage.against(side, level.price).0);
-        let taken = i128::from(level.quantity.0).min(if last > 0 { left / last } else { 0 });
+        let price = slippage.against(band.side, level.price);
+        let fits = if price.0 > 0 && !band.excludes(price) { left / i128::from(price.0) } else { 0 };
+        last = i128::from(price.0);
+        let taken = i128::from(level.quantity.0).min(fits);
         total += taken;
         left -= taken * last;
         if taken < i128::from(level.quantity.0) {
@@ -129,58 +116,6 @@ pub fn affordable(levels: &[Level], side: Side, budget: Money, slippage: Rate) -
         }
     }
     Qty(i64::try_from(total + if last > 0 { left / last } else { 0 }).unwrap_or(i64::MAX))
-}
-
-/// What the order would cost: a market order by walking the view; a limit order at its limit, a limit sell at the
-/// better of its limit and the bid.
-pub fn notional(view: &View, side: Side, quantity: Qty, limit: Option<Price>, slippage: Rate) -> Money {
-    match (limit, side) {
-        (None, _) => walk(view.takes(side), side, quantity, slippage).cost,
-        (Some(limit), Side::Buy) => limit.times(quantity),
-        (Some(limit), Side::Sell) => limit.max(view.top.bid.price).times(quantity),
-    }
-}
-
-/// The exact sliding window of accepted orders. Holds only the newest stamps that the limit can ask about.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct RateWindow {
-    stamps: std::collections::VecDeque<Now>,
-    accepted: u64,
-}
-
-impl RateWindow {
-    /// A window that never allocates again.
-    pub fn new() -> RateWindow {
-        RateWindow { stamps: std::collections::VecDeque::with_capacity(RATE_MAX + 1), accepted: 0 }
-    }
-
-    /// Accepted orders with a stamp in `(now − 1 s, now]`.
-    pub fn count(&self, now: Now) -> usize {
-        self.stamps.iter().rev().take_while(|stamp| stamp.mono_ns > now.mono_ns - SECOND_NS).count()
-    }
-
-    /// Nanoseconds until one more order passes a limit of `limit` orders a second; 0 if it passes now.
-    pub fn wait_ns(&self, now: Now, limit: u32) -> i64 {
-        let Some(index) = self.stamps.len().checked_sub(limit as usize) else { return 0 };
-        (self.stamps[index].mono_ns + SECOND_NS - now.mono_ns).max(0)
-    }
-
-    /// Takes a slot at `now`.
-    pub fn accept(&mut self, now: Now) {
-        if self.stamps.len() == RATE_MAX {
-            self.stamps.pop_front();
-        }
-        self.stamps.push_back(now);
-        self.accepted += 1;
-    }
-
-    /// Carries the stamps into a new run, whose monotonic clock started anew, by their UTC age.
-    pub fn rebase(&mut self, now: Now) {
-        for stamp in &mut self.stamps {
-            let age = (now.utc_ns - stamp.utc_ns).clamp(0, 2 * SECOND_NS);
-            stamp.mono_ns = now.mono_ns - age;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -200,5 +135,19 @@ mod tests {
             prop_assert_eq!(i128::from(Rate(rate).against(Side::Buy, Price(price)).0), up);
             prop_assert_eq!(i128::from(Rate(rate).against(Side::Sell, Price(price)).0), down);
         }
+    }
+
+    #[test]
+    fn the_band_ends_exactly_at_its_edge_and_never_on_the_safe_side() {
+        let level = |price| Level { price: Price(price), quantity: Qty(1) };
+        let mut view = View::default();
+        view.top.bid = level(99);
+        view.top.ask = level(101);
+        let (buy, sell) = (Band::new(&view, Side::Buy, Rate(E8 / 20)), Band::new(&view, Side::Sell, Rate(E8 / 20)));
+        // 101 × 1.05 = 106.05 and 99 × 0.95 = 94.05
+        assert_eq!([105, 106, 107].map(|price| buy.excludes(Price(price))), [false, false, true]);
+        assert_eq!([95, 94].map(|price| sell.excludes(Price(price))), [false, true]);
+        assert!(!buy.excludes(Price(1)) && !sell.excludes(Price(i64::MAX)));
+        assert_eq!((buy.edge(), sell.edge()), (106, 95));
     }
 }

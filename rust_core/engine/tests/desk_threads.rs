@@ -12,9 +12,21 @@ use engine::wake::{CrossWatch, Signal};
 
 const NOW: Now = Now { mono_ns: 1, utc_ns: 1 };
 
+/// So far apart that the attempts cap never speaks, however many threads use the same steps.
+fn later(step: i64) -> Now {
+    let ns = NOW.mono_ns + step * 100_000_000;
+    Now { mono_ns: ns, utc_ns: ns }
+}
+
 fn limits(orders_per_second: u32) -> Limits {
     let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
-    Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second, daily_loss: usdt(10_000) }
+    Limits {
+        order_notional: usdt(50_000),
+        position: Qty(5 * E8),
+        orders_per_second,
+        daily_loss: usdt(10_000),
+        ..Limits::caps()
+    }
 }
 
 fn desk(orders_per_second: u32) -> Arc<SharedDesk> {
@@ -35,12 +47,12 @@ fn desk(orders_per_second: u32) -> Arc<SharedDesk> {
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
     let started = Started { build: "test".into(), seed: 1, limits, instrument };
-    desk.start(Opened { version: 1, profile }, started, NOW).expect("a new journal");
+    desk.start(Opened { version: 1, profile }, started, false, NOW).expect("a new journal");
     Arc::new(desk)
 }
 
 fn order(side: Side, quantity: i64) -> OrderRequest {
-    OrderRequest { side, quantity: Qty(quantity), limit: None, tif: Tif::Ioc, reduce: false }
+    OrderRequest { side, quantity: Qty(quantity), limit: None, tif: Tif::Ioc, reduce: false, client_id: None }
 }
 
 #[test]
@@ -69,7 +81,9 @@ fn eight_threads_never_break_a_limit_and_lose_no_event() {
             let desk = desk.clone();
             std::thread::spawn(move || {
                 let side = if worker % 2 == 0 { Side::Buy } else { Side::Sell };
-                (0..100_i64).for_each(|step| drop(desk.submit(&order(side, (worker + step) % 7 * E8 / 10 + 1), NOW)));
+                (0..100_i64).for_each(|step| {
+                    desk.submit(&order(side, (worker + step) % 7 * E8 / 10 + 1), later(step));
+                });
             })
         })
         .collect();
@@ -119,7 +133,8 @@ fn a_durable_intent_may_leave() {
 #[test]
 fn a_full_ring_refuses_orders_and_keeps_room_for_what_already_left() {
     let desk = desk(1_000);
-    let refusals: Vec<Outcome> = (0..10_000).map(|_| desk.submit(&order(Side::Buy, 50 * E8), NOW).0).collect();
+    let refusals: Vec<Outcome> =
+        (0..10_000).map(|step| desk.submit(&order(Side::Buy, 50 * E8), later(step)).0).collect();
     let Outcome::Refused(last) = refusals.last().expect("refusals") else { panic!("accepted") };
     assert_eq!(last.breaches[0].code.code(), "QUEUE_FULL");
     assert!(desk.spare() >= engine::desk::RING / 4);

@@ -52,8 +52,13 @@ impl Floor {
         let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
         let published = Arc::new(Published::new(watch.clone()));
         let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
-        let limits =
-            Limits { order_notional: usdt(50_000), position: Qty(5 * E8), orders_per_second: 50, daily_loss: usdt(50) };
+        let limits = Limits {
+            order_notional: usdt(50_000),
+            position: Qty(5 * E8),
+            orders_per_second: 50,
+            daily_loss: usdt(50),
+            ..Limits::caps()
+        };
         let (tick, step) = (Price(CENT), Qty(E8 / 1_000));
         let instrument =
             Instrument { tick, step, min_quantity: step, max_quantity: Qty(90 * E8), min_notional: Money(1) };
@@ -64,7 +69,7 @@ impl Floor {
         let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
         let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
         let started = Started { build: "test".into(), seed: 1, limits, instrument };
-        desk.start(Opened { version: 1, profile }, started, at(1)).expect("a new journal");
+        desk.start(Opened { version: 1, profile }, started, false, at(1)).expect("a new journal");
         let rules = Rules {
             seed: 3,
             min_delay_ns: 10_000_000,
@@ -84,8 +89,14 @@ impl Floor {
                 let side = if buy { Side::Buy } else { Side::Sell };
                 let tif = if gtc && limit.is_some() { Tif::Gtc } else { Tif::Ioc };
                 let quantity = Qty(lots * E8 / 100);
-                let request =
-                    OrderRequest { side, quantity, limit: limit.map(|cents| Price(cents * CENT)), tif, reduce };
+                let request = OrderRequest {
+                    side,
+                    quantity,
+                    limit: limit.map(|cents| Price(cents * CENT)),
+                    tif,
+                    reduce,
+                    client_id: None,
+                };
                 self.desk.submit(&request, now);
             }
             Step::Cancel(order) => drop(self.desk.command(&Command::Cancel { order, reason: Reason::User }, now)),
@@ -168,7 +179,8 @@ proptest! {
 fn a_reduce_order_waits_for_nobody_and_flips_nothing_when_it_is_alone() {
     let mut floor = Floor::new(0);
     floor.top(10_000, 1, 500, at(1));
-    let buy = OrderRequest { side: Side::Buy, quantity: Qty(E8), limit: None, tif: Tif::Ioc, reduce: false };
+    let buy =
+        OrderRequest { side: Side::Buy, quantity: Qty(E8), limit: None, tif: Tif::Ioc, reduce: false, client_id: None };
     assert!(matches!(floor.desk.submit(&buy, at(1)).0, Outcome::Accepted { .. }));
     floor.settle(at(1));
     floor.settle(at(SECOND_NS));

@@ -1,11 +1,14 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
-use crate::desk::event::{Accepted, End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
-use crate::desk::orders::{OPEN_MAX, OpenOrder, Phase};
+use crate::control::Control;
+use crate::desk::event::{End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
+use crate::desk::judge::verdict;
+use crate::desk::orders::{OpenOrder, Phase};
 use crate::desk::receipt::{Report, filled};
 use crate::desk::{Desk, State, permit};
-use crate::risk::{self, Breaches, Reason};
-use crate::units::{Money, Now, Price, Qty, SECOND_NS, Side};
+use crate::limits::RUNAWAY_NS;
+use crate::risk::{Breaches, Reason};
+use crate::units::{Money, Now, Qty, SECOND_NS, Side, format_decimal};
 use crate::view::View;
 
 /// How often an open position is marked in the journal.
@@ -19,6 +22,10 @@ pub enum Command {
     Open(Opened),
     /// A process takes up the journal: orders that no executor remembers end.
     Start(Box<Started>),
+    /// The wall clock moved by this against the monotonic one, more than clocks drift.
+    ClockJump {
+        by_ns: i64,
+    },
     /// Begins the UTC day of `now`, if it is a new one.
     NewDay,
     /// Asks for the end of orders that must reduce the position and, with all others counted, no longer would.
@@ -69,6 +76,7 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
     match command {
         Command::Open(opened) => events.push(Event::Opened(opened.clone())),
         Command::Start(started) => start(&desk.state, started, events),
+        Command::ClockJump { by_ns } => clock_jump(&desk.state, *by_ns, events),
         Command::NewDay => new_day(&desk.state, now, events),
         Command::EndSuperfluous => end_superfluous(&desk.state, events),
         Command::Submit(request) => return submit(desk, request, now, view, events),
@@ -86,14 +94,27 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
 /// Market and immediate orders end; so does what had not rested yet. Resting orders rest again.
 fn start(state: &State, started: &Started, events: &mut Vec<Event>) {
     events.push(Event::Started(Box::new(started.clone())));
+    if state.runs > 0 && state.limits != started.limits {
+        events.push(Event::LimitsChanged { old: Box::new(state.limits), new: Box::new(started.limits) });
+    }
     let lost = state.orders.iter().filter(|open| open.state != Phase::Resting || open.cancel.is_some());
     events.extend(lost.map(|open| ended(open, End::Canceled, open.cancel.unwrap_or(Reason::Restart))));
 }
 
-/// The day never goes back. It starts at the equity of the newest journaled mark.
+/// A wall clock that jumps could reopen a day: trading halts, and no day begins until a person resumes.
+fn clock_jump(state: &State, by_ns: i64, events: &mut Vec<Event>) {
+    if state.clock_suspect || !Control::ClockJump.on() {
+        return;
+    }
+    events.push(Event::ClockJumped { by_ns });
+    let by = format_decimal(by_ns.into(), 9);
+    stop(state, &Halt::new("CLOCK", format!("the wall clock jumped by {by} s against the monotonic clock")), events);
+}
+
+/// The day never goes back, nor on by a clock that is not trusted. It starts at the equity of the newest journaled mark.
 fn new_day(state: &State, now: Now, events: &mut Vec<Event>) {
     let day = now.utc_day();
-    if state.profile.is_some() && state.day.is_none_or(|known| day > known) {
+    if state.profile.is_some() && !state.clock_suspect && state.day.is_none_or(|known| day > known) {
         let closed = Money(state.ledger.realised.0 - state.ledger.fees.0);
         let start_equity = state.ledger.equity(state.mark).unwrap_or(closed);
         events.push(Event::DayStarted { day, start_equity });
@@ -108,116 +129,20 @@ fn submit(desk: &Desk, request: &OrderRequest, now: Now, view: &View, events: &m
         }
         Err(refused) => {
             events.push(Event::Refused(refused.clone()));
+            runaway(&desk.state, now, events);
             Outcome::Refused(refused)
         }
     }
 }
 
-/// The event that submitting `request` now would give.
-pub fn verdict(desk: &Desk, request: &OrderRequest, now: Now, view: &View) -> Result<Accepted, Box<Refused>> {
-    let mut breaches = Breaches::default();
-    let notional = judge(desk, request, now, view, &mut breaches);
-    if !breaches.is_empty() {
-        return Err(refused(desk, request, now, view, &breaches));
+/// Too many refusals in a row are a program gone wrong: the one just written may be the last.
+fn runaway(state: &State, now: Now, events: &mut Vec<Event>) {
+    let limit = state.limits.runaway_refusals;
+    let before = state.refusals.within(now, RUNAWAY_NS).count();
+    if before + 1 >= limit as usize && state.halted.is_none() && Control::Runaway.on() {
+        let seconds = RUNAWAY_NS / SECOND_NS;
+        stop(state, &Halt::new("RUNAWAY", format!("{limit} refusals in {seconds} s")), events);
     }
-    let (bid, ask) = (view.top.bid.price, view.top.ask.price);
-    Ok(Accepted { order: desk.state.orders.newest + 1, request: *request, notional, bid, ask })
-}
-
-/// Runs every check in the fixed order: shape, permit, rate, notional, position. Returns the notional.
-fn judge(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &mut Breaches) -> Money {
-    let state = &desk.state;
-    shape(state, request, breaches);
-    let reserved = state.orders.reserved(request.side);
-    let reducing = permit::reduces(state.ledger.position, reserved, request.side, request.quantity);
-    if request.reduce && !reducing {
-        breaches.flag(Reason::NotReducing);
-    }
-    permit::check(state, &desk.health, now, &view.top, request.reduce && reducing, breaches);
-    if state.orders.count() >= OPEN_MAX {
-        breaches.add(Reason::QueueFull, state.orders.count() as i128, OPEN_MAX as i128, 0);
-    }
-    rate(state, now, breaches);
-    let notional = notional(desk, request, view, breaches);
-    position(state, request, breaches);
-    notional
-}
-
-fn shape(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
-    let instrument = &state.instrument;
-    let quantity = request.quantity;
-    if quantity < instrument.min_quantity || quantity.0 <= 0 {
-        breaches.add(Reason::BadQuantity, quantity.0.into(), instrument.min_quantity.0.into(), 0);
-    } else if quantity > instrument.max_quantity {
-        breaches.add(Reason::BadQuantity, quantity.0.into(), instrument.max_quantity.0.into(), 0);
-    }
-    if quantity.0 % instrument.step.0 != 0 {
-        breaches.add(Reason::BadStep, quantity.0.into(), instrument.step.0.into(), 0);
-    }
-    match request.limit {
-        Some(limit) if limit.0 <= 0 || limit.0 % instrument.tick.0 != 0 => {
-            breaches.add(Reason::BadTick, limit.0.into(), instrument.tick.0.into(), 0);
-        }
-        _ => {}
-    }
-}
-
-fn rate(state: &State, now: Now, breaches: &mut Breaches) {
-    let limit = state.limits.orders_per_second;
-    let wait_ns = state.rate.wait_ns(now, limit);
-    if wait_ns > 0 {
-        let wait_ms = (wait_ns + 999_999) / 1_000_000;
-        breaches.add(Reason::RateLimit, state.rate.count(now) as i128 + 1, limit.into(), wait_ms.into());
-    }
-}
-
-fn notional(desk: &Desk, request: &OrderRequest, view: &View, breaches: &mut Breaches) -> Money {
-    let notional = risk::notional(view, request.side, request.quantity, request.limit, desk.slippage);
-    let (state, limit) = (&desk.state, desk.state.limits.order_notional);
-    if notional < state.instrument.min_notional && view.top.uncrossed() {
-        breaches.add(Reason::MinNotional, notional.0, state.instrument.min_notional.0, 0);
-    }
-    if notional > limit {
-        breaches.add(Reason::NotionalExceedsMax, notional.0, limit.0, limit.0);
-    }
-    notional
-}
-
-fn position(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
-    let (side, limit) = (request.side, i128::from(state.limits.position.0));
-    let sign = i128::from(side.sign());
-    let used = i128::from(state.ledger.position.0) * sign + i128::from(state.orders.reserved(side).0);
-    let would_be = used + i128::from(request.quantity.0);
-    if would_be > limit {
-        let code = if side == Side::Buy { Reason::PositionLimitLong } else { Reason::PositionLimitShort };
-        breaches.add(code, would_be * sign, limit, limit - used);
-    }
-}
-
-fn refused(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &Breaches) -> Box<Refused> {
-    let largest = breaches.only_about_size().then(|| largest(desk, request, now, view)).flatten();
-    let state = &desk.state;
-    Box::new(Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets()))
-}
-
-/// The largest quantity that passes the notional and the position limit, cut to a whole lot; `None` where even that
-/// is too small for the venue.
-fn largest(desk: &Desk, request: &OrderRequest, now: Now, view: &View) -> Option<Qty> {
-    let (limits, side) = (&desk.state.limits, request.side);
-    let affordable = match (request.limit, side) {
-        (None, _) => risk::affordable(view.takes(side), side, limits.order_notional, desk.slippage),
-        (Some(limit), Side::Buy) => at_price(limits.order_notional, limit),
-        (Some(limit), Side::Sell) => at_price(limits.order_notional, limit.max(view.top.bid.price)),
-    };
-    let size = affordable.min(desk.room(side)).min(desk.state.instrument.max_quantity);
-    let quantity = Qty(size.0 - size.0 % desk.state.instrument.step.0);
-    let mut breaches = Breaches::default();
-    judge(desk, &OrderRequest { quantity, ..*request }, now, view, &mut breaches);
-    breaches.is_empty().then_some(quantity)
-}
-
-fn at_price(budget: Money, price: Price) -> Qty {
-    Qty(i64::try_from(budget.0 / i128::from(price.0.max(1))).unwrap_or(i64::MAX))
 }
 
 fn cancel(state: &State, order: u64, reason: Reason, events: &mut Vec<Event>) -> Outcome {
@@ -315,7 +240,7 @@ fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
 /// fill. A book that cannot be traded on values nothing.
 fn mark(desk: &Desk, now: Now, view: &View, events: &mut Vec<Event>) {
     let state = &desk.state;
-    let trust = permit::trust(&view.top, now, desk.health.stale_after_ns);
+    let trust = permit::trust(&view.top, now, state.limits.stale_after_ns);
     let Some(loss) = permit::loss_now(state, trust, &view.top) else { return };
     if !state.loss_latched && loss.0 >= state.limits.daily_loss.0 {
         let day = state.day.unwrap_or_else(|| now.utc_day());

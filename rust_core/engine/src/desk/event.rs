@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::desk::client_id::ClientId;
 use crate::risk::{Assets, Breach, Breaches, Clause, Instrument, Limits, Reason};
 use crate::units::{Money, Now, Price, Qty, Side};
 
@@ -28,6 +29,16 @@ pub struct OrderRequest {
     pub tif: Tif,
     /// The order must reduce the position, and may then pass a halt or a loss latch.
     pub reduce: bool,
+    /// The owner's name for it, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+}
+
+impl OrderRequest {
+    /// The same order without its owner's name for it.
+    pub fn anonymous(self) -> OrderRequest {
+        OrderRequest { client_id: None, ..self }
+    }
 }
 
 /// What a journal belongs to; it is opened as nothing else.
@@ -239,6 +250,13 @@ pub struct Halt {
     pub detail: String,
 }
 
+impl Halt {
+    /// A halt by this cause.
+    pub fn new(cause: &str, detail: impl Into<String>) -> Halt {
+        Halt { cause: cause.into(), detail: detail.into() }
+    }
+}
+
 /// Everything that can happen. `evolve` is total over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -276,6 +294,15 @@ pub enum Event {
     },
     Halted(Halt),
     Resumed {},
+    /// The wall clock moved by this against the monotonic one; no day begins until a person resumes.
+    ClockJumped {
+        by_ns: i64,
+    },
+    /// A run began with other limits than the one before.
+    LimitsChanged {
+        old: Box<Limits>,
+        new: Box<Limits>,
+    },
 }
 
 /// An event with its place in the journal.

@@ -1,5 +1,6 @@
 //! How each event changes the state. Decides nothing: live and replayed state go through the same lines.
 
+use crate::control::Control;
 use crate::desk::State;
 use crate::desk::event::{Event, Filled, Started};
 use crate::desk::orders::Phase;
@@ -13,10 +14,15 @@ pub fn evolve(state: &mut State, event: &Event, now: Now) {
         Event::Started(started) => start(state, started, now),
         Event::Accepted(accepted) => {
             state.orders.add(accepted, now, state.seq);
-            state.rate.accept(now);
+            state.recent.add(now, accepted.request.anonymous());
             state.counts.accepted += 1;
+            if let Some(id) = accepted.request.client_id {
+                let new = state.client_ids.insert(id.as_str());
+                assert!(new || !Control::DuplicateId.on(), "client id {id:?} was used before");
+            }
         }
         Event::Refused(refused) => {
+            state.refusals.add(now, ());
             state.counts.refused += 1;
             state.last_refusal = Some(refused.sentence.clone());
         }
@@ -37,7 +43,12 @@ pub fn evolve(state: &mut State, event: &Event, now: Now) {
         Event::DayStarted { day, start_equity } => start_day(state, *day, *start_equity),
         Event::LossLatched { loss, .. } => (state.loss_latched, state.latched_loss) = (true, *loss),
         Event::Halted(halt) => state.halted = Some(halt.clone()),
-        Event::Resumed {} => state.halted = None,
+        Event::Resumed {} => {
+            (state.halted, state.clock_suspect) = (None, false);
+            state.refusals.clear();
+        }
+        Event::ClockJumped { .. } => state.clock_suspect = true,
+        Event::LimitsChanged { new, .. } => assert!(**new == state.limits, "{new:?} are not in force"),
     }
 }
 
@@ -45,7 +56,8 @@ fn start(state: &mut State, started: &Started, now: Now) {
     state.runs += 1;
     state.run_began = state.seq;
     (state.seed, state.limits, state.instrument) = (started.seed, started.limits, started.instrument);
-    state.rate.rebase(now);
+    state.recent.rebase(now);
+    state.refusals.rebase(now);
 }
 
 fn start_day(state: &mut State, day: i64, start_equity: Money) {

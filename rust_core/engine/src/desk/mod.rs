@@ -1,9 +1,11 @@
 //! The desk: commands → events → state. `decide` makes every decision and changes nothing; `evolve` changes and
 //! decides nothing. Recovery is `evolve` over the journal.
 
+mod client_id;
 mod decide;
 mod event;
 mod evolve;
+mod judge;
 mod orders;
 mod permit;
 mod receipt;
@@ -11,6 +13,7 @@ mod seen;
 mod shared;
 mod status;
 
+pub use client_id::{CLIENT_ID_MAX, ClientId};
 pub use decide::{Command, Outcome, decide};
 pub use event::{
     Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
@@ -26,11 +29,19 @@ pub use status::{quantiles, status};
 
 use serde::Serialize;
 
+use crate::control::Control;
 use crate::latency::{Histogram, Signed};
 use crate::ledger::Ledger;
-use crate::risk::{Assets, Instrument, Limits, Rate, RateWindow};
-use crate::units::{Money, Now, Price, Qty};
+use crate::limits::{REPEAT_MAX_NS, RUNAWAY_NS};
+use crate::risk::{Assets, Breach, Instrument, Limits, Rate, Reason};
+use crate::units::{Money, Now, Price, Qty, SECOND_NS};
 use crate::view::{Sync, TopOfBook, View};
+use crate::window::Window;
+
+/// Accepted orders that are remembered: at the cap of 50 a second, those of the longest window and more.
+const RECENT_MAX: usize = 1_000;
+/// How far wall and monotonic clock may part between two commands.
+const CLOCK_TOLERANCE_NS: i64 = 2 * SECOND_NS;
 
 /// Orders and reports counted over the journal's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -64,8 +75,12 @@ pub struct State {
     pub ledger: Ledger,
     /// Orders without an end.
     pub orders: Orders,
-    /// Accepted orders of the last second.
-    pub rate: RateWindow,
+    /// Accepted orders of the last ten seconds.
+    pub recent: Window<OrderRequest>,
+    /// Refusals of the last ten seconds, since the last resume.
+    pub refusals: Window<()>,
+    /// Client ids of all accepted orders.
+    pub client_ids: Seen,
     /// The UTC day that the loss is counted for; `None` before the first event.
     pub day: Option<i64>,
     /// Equity at its start.
@@ -76,6 +91,8 @@ pub struct State {
     pub latched_loss: Money,
     /// Trading is stopped until a person resumes it.
     pub halted: Option<Halt>,
+    /// The wall clock jumped, and no person has said since that it is right: no new day begins.
+    pub clock_suspect: bool,
     /// The newest journaled closing price.
     pub mark: Option<Price>,
     /// UTC time of it.
@@ -106,12 +123,15 @@ impl State {
             instrument,
             ledger: Ledger::default(),
             orders: Orders::default(),
-            rate: RateWindow::new(),
+            recent: Window::new(RECENT_MAX, REPEAT_MAX_NS),
+            refusals: Window::new(Limits::caps().runaway_refusals as usize, RUNAWAY_NS),
+            client_ids: Seen::default(),
             day: None,
             day_start: Money(0),
             loss_latched: false,
             latched_loss: Money(0),
             halted: None,
+            clock_suspect: false,
             mark: None,
             marked_ns: 0,
             counts: Counts::default(),
@@ -165,15 +185,29 @@ pub struct Desk {
     pub slippage: Rate,
     /// Number of the newest durable event.
     pub committed: u64,
+    /// Submits that the attempts cap turned away, in this run.
+    pub attempts_capped: u64,
+    attempts: Window<()>,
     seen: Now,
+    /// Wall clock less monotonic clock at the newest command of this run.
+    offset_ns: Option<i64>,
     scratch: Vec<Event>,
 }
 
 impl Desk {
     /// A desk with an empty journal.
     pub fn new(limits: Limits, instrument: Instrument, slippage: Rate, health: Health) -> Desk {
-        let state = State::new(limits, instrument);
-        Desk { state, health, slippage, committed: 0, seen: Now::default(), scratch: Vec::with_capacity(2 * OPEN_MAX) }
+        Desk {
+            state: State::new(limits, instrument),
+            health,
+            slippage,
+            committed: 0,
+            attempts_capped: 0,
+            attempts: Window::new(Limits::caps().attempts_per_second as usize, SECOND_NS),
+            seen: Now::default(),
+            offset_ns: None,
+            scratch: Vec::with_capacity(2 * OPEN_MAX),
+        }
     }
 
     /// Folds one event of the journal. Errors if its number does not follow.
@@ -190,14 +224,47 @@ impl Desk {
     /// Decides `command` and applies what follows; `emit` is handed every event with its number and time.
     /// A clock that steps back is held at the newest time seen.
     pub fn run(&mut self, command: &Command, now: Now, view: &View, mut emit: impl FnMut(Stamped)) -> Outcome {
+        let jumped = self.clock_jump(now);
         let now = self.seen.max(now);
         self.seen = now;
+        if let Some(by_ns) = jumped {
+            self.dispatch(&Command::ClockJump { by_ns }, now, view, &mut emit);
+        }
         self.dispatch(&Command::NewDay, now, view, &mut emit);
         let outcome = self.dispatch(command, now, view, &mut emit);
         if self.state.orders.reducing > 0 {
             self.dispatch(&Command::EndSuperfluous, now, view, &mut emit);
         }
         outcome
+    }
+
+    /// By how much the wall clock moved against the monotonic one since the command before, where that is too much.
+    fn clock_jump(&mut self, now: Now) -> Option<i64> {
+        let offset_ns = now.utc_ns - now.mono_ns;
+        let before_ns = self.offset_ns.replace(offset_ns)?;
+        Some(offset_ns - before_ns).filter(|by_ns| by_ns.abs() > CLOCK_TOLERANCE_NS)
+    }
+
+    /// Takes one of the second's attempts; a submit that finds none is only counted, and this is its answer.
+    pub fn attempt(&mut self, now: Now) -> Result<(), Breach> {
+        let now = self.seen.max(now);
+        let free = self.attempt_left(now);
+        match free {
+            Ok(()) => self.attempts.add(now, ()),
+            Err(_) => self.attempts_capped += 1,
+        }
+        free
+    }
+
+    /// What [`Desk::attempt`] would say, taking nothing.
+    pub fn attempt_left(&self, now: Now) -> Result<(), Breach> {
+        let (now, limit) = (self.seen.max(now), self.state.limits.attempts_per_second);
+        let wait_ns = self.attempts.wait_ns(now, SECOND_NS, limit);
+        if wait_ns == 0 || !Control::Attempts.on() {
+            return Ok(());
+        }
+        let (value, headroom) = (i128::from(limit) + 1, judge::wait_ms(wait_ns));
+        Err(Breach { code: Reason::Attempts, value, limit: limit.into(), headroom })
     }
 
     fn dispatch(&mut self, command: &Command, now: Now, view: &View, emit: &mut impl FnMut(Stamped)) -> Outcome {
@@ -214,12 +281,13 @@ impl Desk {
     /// The verdict on an order, changing nothing.
     pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
         let now = self.seen.max(now);
-        if self.state.day.is_some_and(|day| day < now.utc_day()) {
+        let new_day = self.state.day.is_some_and(|day| day < now.utc_day()) && !self.state.clock_suspect;
+        if new_day {
             let mut tomorrow = self.clone();
             tomorrow.run(&Command::NewDay, now, view, |_| {});
             return tomorrow.check(request, now, view);
         }
-        match decide::verdict(self, request, now, view) {
+        match judge::verdict(self, request, now, view) {
             Ok(accepted) => Outcome::Accepted { order: accepted.order },
             Err(refused) => Outcome::Refused(refused),
         }

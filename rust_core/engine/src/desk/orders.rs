@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::desk::event::{Accepted, OrderRequest};
+use crate::desk::event::{Accepted, OrderRequest, Tif};
 use crate::risk::Reason;
 use crate::units::{Money, Now, Price, Qty, Side};
 
@@ -66,13 +66,27 @@ pub struct Orders {
     pub sells: Qty,
     /// Open orders that must reduce the position.
     pub reducing: usize,
+    /// Highest limit of the open buys that may rest.
+    #[serde(skip)]
+    highest_buy: Option<Price>,
+    /// Lowest limit of the open sells that may rest.
+    #[serde(skip)]
+    lowest_sell: Option<Price>,
     /// Number of the newest order; 0 before the first.
     pub newest: u64,
 }
 
 impl Default for Orders {
     fn default() -> Orders {
-        Orders { open: Vec::with_capacity(OPEN_MAX), buys: Qty(0), sells: Qty(0), reducing: 0, newest: 0 }
+        Orders {
+            open: Vec::with_capacity(OPEN_MAX),
+            buys: Qty(0),
+            sells: Qty(0),
+            reducing: 0,
+            highest_buy: None,
+            lowest_sell: None,
+            newest: 0,
+        }
     }
 }
 
@@ -100,6 +114,14 @@ impl Orders {
         }
     }
 
+    /// The best limit of the open orders of `side` that rest or may come to rest.
+    pub fn best_resting(&self, side: Side) -> Option<Price> {
+        match side {
+            Side::Buy => self.highest_buy,
+            Side::Sell => self.lowest_sell,
+        }
+    }
+
     /// Takes in an accepted order and reserves its quantity.
     pub fn add(&mut self, accepted: &Accepted, now: Now, intent: u64) {
         assert!(self.open.len() < OPEN_MAX, "{} open orders", self.open.len());
@@ -120,6 +142,19 @@ impl Orders {
             intent,
             released: None,
         });
+        if accepted.request.tif == Tif::Gtc {
+            self.note_resting(accepted.request.side);
+        }
+    }
+
+    /// Finds the best resting limit of a side anew: O(open orders), only where a resting order comes or goes.
+    fn note_resting(&mut self, side: Side) {
+        let may_rest = |open: &&OpenOrder| open.request.side == side && open.request.tif == Tif::Gtc;
+        let limits = self.open.iter().filter(may_rest).filter_map(|open| open.request.limit);
+        match side {
+            Side::Buy => self.highest_buy = limits.max(),
+            Side::Sell => self.lowest_sell = limits.min(),
+        }
     }
 
     /// The open order of that number, for a change. Panics if it is not open: events name only open orders.
@@ -153,6 +188,9 @@ impl Orders {
         let index = self.index(order).unwrap_or_else(|| panic!("order {order} is not open"));
         let removed = self.open.remove(index);
         self.reducing -= usize::from(removed.request.reduce);
+        if removed.request.tif == Tif::Gtc {
+            self.note_resting(removed.request.side);
+        }
         removed
     }
 

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::control::Control;
 use crate::desk::State;
 use crate::risk::{Breaches, Reason};
-use crate::units::{Money, Now, Qty, SECOND_NS, Side};
+use crate::units::{Money, Now, Qty, Side};
 use crate::view::{Sync, TopOfBook};
 
 /// What the desk knows of the parts around it. Not journaled: each run finds out anew.
@@ -14,13 +15,11 @@ pub struct Health {
     pub journal: bool,
     /// The executor takes orders.
     pub executor: bool,
-    /// Ages from which the book is stale, ns.
-    pub stale_after_ns: i64,
 }
 
 impl Default for Health {
     fn default() -> Health {
-        Health { journal: true, executor: true, stale_after_ns: 2 * SECOND_NS }
+        Health { journal: true, executor: true }
     }
 }
 
@@ -72,22 +71,25 @@ pub fn reduces(position: Qty, reserved: Qty, side: Side, quantity: Qty) -> bool 
 
 /// Adds every reason why an order may not leave now. `reducing` orders pass a halt and a loss latch.
 pub fn check(state: &State, health: &Health, now: Now, top: &TopOfBook, reducing: bool, breaches: &mut Breaches) {
-    if !health.journal {
+    if !health.journal && Control::Journal.on() {
         breaches.flag(Reason::JournalUnhealthy);
     }
-    if !health.executor {
+    if !health.executor && Control::Executor.on() {
         breaches.flag(Reason::ExecutorNotReady);
     }
-    if state.halted.is_some() && !reducing {
+    if state.halted.is_some() && !reducing && Control::KillSwitch.on() {
         breaches.flag(Reason::Halted);
     }
-    let trust = trust(top, now, health.stale_after_ns);
-    if let Some(reason) = trust.reason() {
-        let ms = |ns: i64| i128::from(ns / 1_000_000);
-        match trust {
-            BookTrust::Stale => breaches.add(reason, ms(top.age_ns(now.mono_ns)), ms(health.stale_after_ns), 0),
-            _ => breaches.flag(reason),
+    let stale_after_ns = state.limits.stale_after_ns;
+    let trust = trust(top, now, stale_after_ns);
+    let ms = |ns: i64| i128::from(ns / 1_000_000);
+    match trust {
+        BookTrust::Unsynced if Control::BookUnsynced.on() => breaches.flag(Reason::BookUnsynced),
+        BookTrust::Crossed if Control::BookCrossed.on() => breaches.flag(Reason::BookCrossed),
+        BookTrust::Stale if Control::BookStale.on() => {
+            breaches.add(Reason::BookStale, ms(top.age_ns(now.mono_ns)), ms(stale_after_ns), 0);
         }
+        _ => {}
     }
     if !reducing {
         loss(state, trust, top, breaches);
@@ -104,7 +106,8 @@ pub fn loss_now(state: &State, trust: BookTrust, top: &TopOfBook) -> Option<Mone
 fn loss(state: &State, trust: BookTrust, top: &TopOfBook, breaches: &mut Breaches) {
     let limit = state.limits.daily_loss;
     let now = loss_now(state, trust, top);
-    if state.loss_latched || now.is_some_and(|loss| loss >= limit) {
+    let reached = state.loss_latched || now.is_some_and(|loss| loss >= limit);
+    if reached && Control::DailyLoss.on() {
         let worst = now.map_or(state.latched_loss, |loss| loss.max(state.latched_loss));
         breaches.add(Reason::DailyLoss, worst.0, limit.0, 0);
     }

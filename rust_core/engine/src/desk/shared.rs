@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::control::Control;
 use crate::desk::{
     Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Phase, Refused, Report, Stamped, Started,
 };
 use crate::published::Published;
 use crate::queue::Queue;
-use crate::risk::{Assets, Breaches, Reason};
+use crate::risk::{Assets, Breach, Breaches, Limits, Loosened, Reason};
 use crate::sync::{Mutex, MutexGuard, hold};
 use crate::units::{Now, Qty, Side};
 use crate::view::{TopOfBook, View};
@@ -71,6 +72,9 @@ impl SharedDesk {
         if deciding.events.spare() < RING / 4 + OPEN_MAX {
             return (full(request, deciding.events.spare()), 0);
         }
+        if let Err(capped) = deciding.desk.attempt(now) {
+            return (refusal(request, capped), 0);
+        }
         self.published.view_for(request.side, request.quantity, &mut deciding.view);
         let outcome = deciding.run(&Command::Submit(*request), now);
         (outcome, deciding.desk.state.seq)
@@ -80,6 +84,9 @@ impl SharedDesk {
     pub fn check(&self, request: &OrderRequest, now: Now) -> Outcome {
         let Some(mut deciding) = self.lock() else { return fault(request) };
         let Deciding { desk, view, .. } = &mut *deciding;
+        if let Err(capped) = desk.attempt_left(now) {
+            return refusal(request, capped);
+        }
         self.published.view_for(request.side, request.quantity, view);
         desk.check(request, now, view)
     }
@@ -133,8 +140,19 @@ impl SharedDesk {
         self.lock().map_or(0, |deciding| deciding.events.spare())
     }
 
-    /// Begins a journal or takes it up; returns the orders that rest again.
-    pub fn start(&self, opened: Opened, started: Started, now: Now) -> Result<Vec<OpenOrder>, String> {
+    /// The limits of a run to begin that allow more than those of the run before.
+    pub fn loosened(&self, limits: &Limits) -> Vec<Loosened> {
+        let compared = self.read(|desk, _| (desk.state.runs > 0).then(|| limits.loosened(&desk.state.limits)));
+        compared.flatten().unwrap_or_default()
+    }
+
+    /// Begins a journal or takes it up; returns the orders that rest again. Looser limits than those of the run before
+    /// need `loosen`.
+    pub fn start(&self, opened: Opened, started: Started, loosen: bool, now: Now) -> Result<Vec<OpenOrder>, String> {
+        let looser = self.loosened(&started.limits);
+        if !looser.is_empty() && !loosen && Control::LooserLimits.on() {
+            return Err(format!("limits allow more than before and are not confirmed: {}", listed(&looser)));
+        }
         let known = self.lock().ok_or("the engine has failed")?.desk.state.profile.clone();
         match known {
             None => drop(self.command(&Command::Open(opened), now)),
@@ -228,17 +246,24 @@ impl Deciding {
     }
 }
 
+fn listed(looser: &[Loosened]) -> String {
+    let one = |Loosened { name, old, new }: &Loosened| format!("{name} {old} -> {new}");
+    looser.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 fn fault(request: &OrderRequest) -> Outcome {
-    refusal(request, Reason::EngineFault, 0, 0)
+    refusal(request, Breach { code: Reason::EngineFault, value: 0, limit: 0, headroom: 0 })
 }
 
 fn full(request: &OrderRequest, slots: usize) -> Outcome {
-    refusal(request, Reason::QueueFull, (RING - slots) as i128, (RING * 3 / 4 - OPEN_MAX) as i128)
+    let (value, limit) = ((RING - slots) as i128, (RING * 3 / 4 - OPEN_MAX) as i128);
+    refusal(request, Breach { code: Reason::QueueFull, value, limit, headroom: 0 })
 }
 
-fn refusal(request: &OrderRequest, code: Reason, value: i128, limit: i128) -> Outcome {
+/// The answer to an order that reached no rule of the desk: one reason, and no event.
+fn refusal(request: &OrderRequest, breach: Breach) -> Outcome {
     let mut breaches = Breaches::default();
-    breaches.add(code, value, limit, 0);
+    breaches.add(breach.code, breach.value, breach.limit, breach.headroom);
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     Outcome::Refused(Box::new(Refused::new(*request, &breaches, None, None, &assets)))
 }

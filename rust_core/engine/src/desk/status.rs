@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::desk::permit::trust;
 use crate::desk::{Desk, OpenOrder};
 use crate::latency::{Histogram, Signed};
-use crate::units::{Now, Price, Side, format_decimal};
+use crate::units::{Now, Price, SECOND_NS, Side, format_decimal};
 use crate::view::TopOfBook;
 
 /// Builds the page. Decimals are text, times are ns, slippage is in basis points.
@@ -28,10 +28,12 @@ pub fn status(desk: &Desk, now: Now, top: &TopOfBook) -> Value {
         "day": day(desk, mark),
         "halted": state.halted,
         "loss_latched": state.loss_latched,
+        "clock_suspect": state.clock_suspect,
+        "attempts_capped": desk.attempts_capped,
         "permit": {
             "journal": desk.health.journal,
             "executor": desk.health.executor,
-            "book": trust(top, now, desk.health.stale_after_ns),
+            "book": trust(top, now, state.limits.stale_after_ns),
         },
         "limits": state.limits,
         "instrument": state.instrument,
@@ -65,7 +67,7 @@ fn day(desk: &Desk, mark: Option<Price>) -> Value {
 
 fn room(desk: &Desk, now: Now, mark: Option<Price>) -> Value {
     let limits = &desk.state.limits;
-    let used = i64::try_from(desk.state.rate.count(now)).unwrap_or(i64::MAX);
+    let used = i64::try_from(desk.state.recent.within(now, SECOND_NS).count()).unwrap_or(i64::MAX);
     let loss = desk.state.day_loss(mark).0.max(0);
     json!({
         "buy": desk.room(Side::Buy),
@@ -84,6 +86,7 @@ fn order(open: &OpenOrder) -> Value {
         "limit": open.request.limit,
         "tif": open.request.tif,
         "reduce": open.request.reduce,
+        "client_id": open.request.client_id,
         "state": open.state,
         "canceling": open.cancel,
     })

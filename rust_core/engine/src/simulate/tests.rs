@@ -34,7 +34,8 @@ fn market(update_id: u64, bids: &[(&str, &str)], asks: &[(&str, &str)], recv_ns:
 }
 
 fn order(side: Side, quantity: &str, limit: Option<&str>, tif: Tif) -> OrderRequest {
-    OrderRequest { side, quantity: Qty(e8(quantity)), limit: limit.map(|price| Price(e8(price))), tif, reduce: false }
+    let (quantity, limit) = (Qty(e8(quantity)), limit.map(|price| Price(e8(price))));
+    OrderRequest { side, quantity, limit, tif, reduce: false, client_id: None }
 }
 
 /// Sends order 1 and lets it arrive on `view`.
