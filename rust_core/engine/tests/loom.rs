@@ -203,6 +203,21 @@ fn orders_of_two_threads_beside_journal_and_executor_keep_every_limit() {
 }
 
 #[test]
+fn a_journal_that_waits_is_woken_by_the_next_event_and_by_nothing_older() {
+    explore(|| {
+        let desk = desk(2);
+        let traders = [3, 4].map(|quantity| spawn(&desk, submit(quantity)));
+        let mut seq = 0;
+        while seq < 3 + 4 {
+            let events = desk.next_events(2, Duration::from_secs(1));
+            assert!(!events.is_empty() && events[0].seq == seq + 1);
+            seq += events.len() as u64;
+        }
+        traders.into_iter().for_each(|trader| trader.join().expect("no panic"));
+    });
+}
+
+#[test]
 fn nothing_leaves_after_a_halt_whoever_releases() {
     explore(|| {
         let desk = desk(2);

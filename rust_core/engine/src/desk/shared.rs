@@ -61,9 +61,11 @@ impl SharedDesk {
     /// Decides an order at once; also returns the number of the newest event then, 0 where none was written. What
     /// follows is told only after that number is [`SharedDesk::committed`].
     pub fn submit(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
-        let decided = self.decide(request, now);
-        self.ready.raise();
-        decided
+        let (outcome, seq) = self.decide(request, now);
+        if seq > 0 {
+            self.ready.raise();
+        }
+        (outcome, seq)
     }
 
     fn decide(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
@@ -100,10 +102,13 @@ impl SharedDesk {
     pub fn command_at(&self, command: &Command, now: Now) -> (Outcome, u64) {
         let Some(mut deciding) = self.lock() else { return (Outcome::Withheld(Reason::EngineFault), 0) };
         self.published.view_for(Side::Buy, Qty(0), &mut deciding.view);
+        let before = deciding.desk.state.seq;
         let outcome = deciding.run(command, now);
         let seq = deciding.desk.state.seq;
         drop(deciding);
-        self.ready.raise();
+        if seq > before {
+            self.ready.raise();
+        }
         (outcome, seq)
     }
 
@@ -178,12 +183,12 @@ impl SharedDesk {
 
     /// Waits up to `timeout` for events and takes up to `most` of them, oldest first.
     pub fn next_events(&self, most: usize, timeout: Duration) -> Vec<Stamped> {
-        let taken = self.take(most);
-        if !taken.is_empty() || timeout.is_zero() {
-            return taken;
+        let mut taken = self.take(most);
+        // The signal may still be up for events that were taken before it was raised: then there is nothing, once.
+        while taken.is_empty() && !timeout.is_zero() && self.ready.wait(timeout) {
+            taken = self.take(most);
         }
-        self.ready.wait(timeout);
-        self.take(most)
+        taken
     }
 
     fn take(&self, most: usize) -> Vec<Stamped> {
