@@ -73,12 +73,35 @@ pub fn order(side: Side, quantity: i64) -> OrderRequest {
     OrderRequest { side, quantity: Qty(quantity), limit: None, tif: Tif::Ioc, reduce: false, client_id: None }
 }
 
-/// The report that fills `quantity` of an order at the best price.
-pub fn fill(order: u64, side: Side, quantity: Qty) -> Report {
+/// The report that fills `quantity` of an order at the bid, for sells and buys alike: nobody loses.
+pub fn fill(order: u64, quantity: Qty) -> Report {
     let (bid, ask) = (Price(10 * E8), Price(11 * E8));
-    let price = if side == Side::Buy { ask } else { bid };
+    let price = bid;
     let trades = vec![Trade { price, quantity, fee: Money(0) }];
     Report::Filled(Execution { order, trades, level_cost: price.times(quantity), bid, ask, maker: false, delay_ns: 1 })
+}
+
+/// A number of the environment, for tests that `make soak` makes longer.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice of a seed.
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
 }
 
 /// What the log says of an order without an end.
@@ -152,6 +175,11 @@ impl Audit {
     pub fn commit(&mut self, newest: u64) {
         let fresh = self.open.values_mut().filter(|open| open.durable_after.is_none());
         fresh.for_each(|open| open.durable_after = Some(newest));
+    }
+
+    /// True when no order is open.
+    pub fn all_ended(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Panics unless every order ended and nothing is reserved.
