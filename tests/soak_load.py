@@ -1,12 +1,13 @@
 """A journal of 10^6 events, loaded and taken up: `python tests/soak_load.py [N]`; appends a row to docs/proof.md."""
 
+import itertools
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import proof
-from paper_market import paper_on
+from paper_market import depth, paper_on
 
 from pytrader import Book, Desk
 from pytrader.journal import Journal
@@ -15,15 +16,18 @@ from pytrader.opening import recover
 BATCH = 4_096  # events a commit, about what the journal's thread takes at most
 GOAL_S = 3.0
 ROUNDS = 3
+SIZES = itertools.cycle(["5", "6"])  # a size that changes is there anew
 
 
 def trade(journal, count):
     """Write at least `count` events of market orders that buy and sell in turn; return the rules and the seconds."""
-    paper = paper_on(size="5", stale_after_ms=10**12, max_daily_loss_e8=10**17)
+    paper, updates = paper_on(size="5", max_daily_loss_e8=10**13), itertools.count(9)
     seconds = 0.0
     while journal.last_seq < count:
         while len(paper.journal) < BATCH:
             for order in ("buy 0.01", "sell 0.01"):
+                update, size = next(updates), next(SIZES)
+                paper.frame(depth(update, [["26795.00", size]], [["26796.00", size]]))
                 assert paper.submit(order).accepted
                 paper.advance(0.5)
         began = time.perf_counter()

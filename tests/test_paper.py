@@ -146,7 +146,7 @@ def test_fills_and_ledger_agree_to_the_last_digit():
 def test_two_threads_racing_for_the_last_room_get_one_order_between_them():
     """A coin of room, two threads asking for it at once, many times: exactly one is accepted each time."""
     book, rounds = live_book(), 150
-    desks = [desk_on(book, max_position_e8=10**8, stale_after_ms=60_000) for _ in range(rounds)]
+    desks = [desk_on(book, max_position_e8=10**8) for _ in range(rounds)]
     verdicts = [[], []]
     gate = Barrier(2)
 

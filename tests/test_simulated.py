@@ -20,7 +20,7 @@ LONGEST_S = 10
 def market():
     """Return a live book, a desk on it, and an executor that fills within 1 to 5 ms."""
     book = live_book()
-    desk = desk_on(book, stale_after_ms=60_000)
+    desk = desk_on(book)
     simulator = Simulator(book, desk, seed=1, min_delay_ms=1, max_delay_ms=5)
     return book, desk, SimulatedExecutor(simulator, desk)
 

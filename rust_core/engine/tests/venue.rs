@@ -145,8 +145,6 @@ impl Floor {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn every_order_ends_once_and_no_reservation_is_left(
         steps in proptest::collection::vec((step(), 0..150_000_000_i64), 1..80), slippage in 0..200_000_i64,

@@ -128,7 +128,7 @@ fn price(state: &State, side: Side, quote: &Quote, view: &View, breaches: &mut B
     if view.top.uncrossed() && band.excludes(worst) && Control::PriceBand.on() {
         breaches.add(Reason::PriceBand, worst.0.into(), band.edge(), 0);
     }
-    let meets = |own: &Price| (worst.0 - own.0) * side.sign() >= 0;
+    let meets = |own: &Price| if side == Side::Buy { worst >= *own } else { worst <= *own };
     if let Some(own) = state.orders.best_resting(side.opposite()).filter(meets).filter(|_| Control::SelfMatch.on()) {
         breaches.add(Reason::SelfMatch, worst.0.into(), own.0.into(), 0);
     }

@@ -2,6 +2,7 @@
 
 mod controls;
 mod loss;
+mod overflow;
 mod random;
 
 use super::*;

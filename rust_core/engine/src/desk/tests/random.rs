@@ -99,8 +99,6 @@ impl Room {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn no_sequence_breaks_a_limit_leaks_a_reservation_or_replays_differently(
         steps in proptest::collection::vec((step(), 0..400_000_000_i64), 1..60),
