@@ -74,7 +74,7 @@ fn execute(floor: &Floor, orders: &Receiver<(u64, OrderRequest)>) {
         if floor.desk.release(order, floor.now()) == Outcome::Released {
             floor.left_ns.store(floor.began.elapsed().as_nanos() as u64, Ordering::Release);
             floor.left.fetch_add(1, Ordering::Release);
-            floor.desk.report(fill(order, request.quantity), floor.now());
+            floor.desk.report(fill(order, request.side, request.quantity), floor.now());
         }
     }
 }

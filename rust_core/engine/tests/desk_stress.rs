@@ -148,7 +148,7 @@ fn fall_behind(floor: &Floor) {
 struct Executor<'a> {
     floor: &'a Floor,
     dice: Dice,
-    resting: HashMap<u64, i64>,
+    resting: HashMap<u64, (Side, i64)>,
     oldest: VecDeque<u64>,
     reports: u64,
 }
@@ -175,13 +175,13 @@ impl Executor<'_> {
         let quantity = request.quantity.0;
         if request.tif == Tif::Gtc {
             self.report(Report::Resting { order });
-            self.resting.insert(order, quantity);
+            self.resting.insert(order, (request.side, quantity));
             self.oldest.push_back(order);
             return self.fill_the_oldest();
         }
         let filled = [0, quantity / 2, quantity][self.dice.below(3) as usize];
         if filled > 0 {
-            self.fill(order, filled);
+            self.fill(order, request.side, filled);
         }
         if filled < quantity {
             self.report(Report::Ended { order, state: End::Canceled, reason: Reason::IocRemainder });
@@ -191,8 +191,8 @@ impl Executor<'_> {
     fn fill_the_oldest(&mut self) {
         while self.oldest.len() > RESTING {
             let order = self.oldest.pop_front().expect("more than one");
-            if let Some(quantity) = self.resting.remove(&order) {
-                self.fill(order, quantity);
+            if let Some((side, quantity)) = self.resting.remove(&order) {
+                self.fill(order, side, quantity);
             }
         }
     }
@@ -203,8 +203,8 @@ impl Executor<'_> {
         }
     }
 
-    fn fill(&mut self, order: u64, quantity: i64) {
-        self.report(fill(order, Qty(quantity)));
+    fn fill(&mut self, order: u64, side: Side, quantity: i64) {
+        self.report(fill(order, side, Qty(quantity)));
     }
 
     fn report(&mut self, report: Report) {

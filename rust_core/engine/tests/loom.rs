@@ -167,7 +167,7 @@ fn execute(desk: &SharedDesk) {
     let orders: Vec<(u64, OrderRequest)> = desk.read(|desk, _| durable(desk)).expect("no panic");
     for (number, request) in orders {
         if desk.release(number, NOW) == Outcome::Released {
-            desk.report(fill(number, request.quantity), NOW);
+            desk.report(fill(number, request.side, request.quantity), NOW);
         }
     }
 }

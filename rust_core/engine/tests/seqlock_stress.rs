@@ -78,7 +78,7 @@ fn levels(market: &Published, view: &mut View) {
 
 #[test]
 fn no_read_is_torn_or_goes_back_beside_a_writer_that_never_rests() {
-    let reads = setting("READS", 2_000_000);
+    let reads = setting("READS", 500_000);
     // The writer keeps a processor for itself: readers that push it aside would read a book that stands still.
     let processors = thread::available_parallelism().map_or(2, usize::from) as u64;
     let count = (processors - 1).clamp(1, 8);

@@ -74,7 +74,7 @@ pub fn order(side: Side, quantity: i64) -> OrderRequest {
 }
 
 /// The report that fills `quantity` of an order at the bid, for sells and buys alike: nobody loses.
-pub fn fill(order: u64, quantity: Qty) -> Report {
+pub fn fill(order: u64, _side: Side, quantity: Qty) -> Report {
     let (bid, ask) = (Price(10 * E8), Price(11 * E8));
     let price = bid;
     let trades = vec![Trade { price, quantity, fee: Money(0) }];
