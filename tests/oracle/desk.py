@@ -1,6 +1,6 @@
 """The desk's decisions and its day, one dull step at a time. Every method notes the events that it expects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,11 +8,12 @@ from . import rules
 from .exact import ZERO
 from .ledger import Ledger
 from .market import Market
-from .orders import Order, Request
+from .orders import Order, Request, Stamp
 from .rules import Limits
 
 DAY_NS = 86_400 * 10**9
 MINUTE_NS = 60 * 10**9
+JUMP_NS = 2 * 10**9  # a larger change between the two clocks is a jump
 Event = dict[str, Any]
 
 
@@ -34,28 +35,49 @@ class Desk:
         self.mono_ns, self.utc_ns = mono_ns, utc_ns
         self.ledger = Ledger()
         self.orders: dict[int, Order] = {}
-        self.stamps: list[tuple[int, int]] = []  # (monotonic, UTC) of every accepted order
-        self.halted, self.journal, self.executor = False, True, True
+        self.stamps: list[Stamp] = []  # of every accepted order
+        self.refusals: list[Stamp] = []  # of every journaled refusal since the last `resumed`
+        self.attempts: list[int] = []  # monotonic times of the orders that this process judged
+        self.capped = 0  # orders that it did not even judge
+        self.ids: set[str] = set()  # of every accepted order
+        self.halted: str | None = None  # why
+        self.journal, self.executor = True, True
+        self.offset_ns: int | None = None  # UTC less monotonic time of this process's newest command
+        self.suspect = False  # the clock jumped, and nobody resumed since
         self.day = Day(utc_ns // DAY_NS, ZERO)
         self.last_price: Decimal | None = None  # of the last journaled mark or fill
         self.marked_ns: int | None = None  # UTC of the last journaled mark, None once a fill came after it
         self.counts = {"accepted": 0, "refused": 0, "filled": 0, "canceled": 0}
         self.events: list[Event] = []
+        self.note("opened")
         self.note("day_started", day=self.day.number, start_equity=ZERO)
+        self.note("started", limits=limits.told())
+        self.at(mono_ns, utc_ns)
 
     def note(self, kind: str, **facts: object) -> None:
-        """Expect an event."""
-        self.events.append({"kind": kind, **facts})
+        """Expect an event at the time of the command."""
+        self.events.append({"kind": kind, "at": (self.mono_ns, self.utc_ns), **facts})
 
     # ---- time
 
     def at(self, mono_ns: int, utc_ns: int) -> None:
-        """Take a command's time, or the last seen if that is later, and begin its day."""
+        """Take a command's time, or the last seen if that is later; look whether the clock jumped; begin its day."""
+        jumped, before, self.offset_ns = self.would_jump(mono_ns, utc_ns), self.offset_ns, utc_ns - mono_ns
         self.mono_ns, self.utc_ns = max(self.mono_ns, mono_ns), max(self.utc_ns, utc_ns)
+        if jumped:
+            self.suspect = True
+            self.note("clock_jumped", by_ns=self.offset_ns - (before or 0))
+            self.stop("CLOCK")
+            self.ask_end(self.open(), "HALTED")
         number = self.utc_ns // DAY_NS
-        if number > self.day.number:
+        if number > self.day.number and not self.suspect:
             self.day = Day(number, self.day_start_equity())
             self.note("day_started", day=number, start_equity=self.day.start_equity)
+
+    def would_jump(self, mono_ns: int, utc_ns: int) -> bool:
+        """Return whether a command of this time shows, for the first time, that the clocks moved apart."""
+        moved = 0 if self.offset_ns is None else utc_ns - mono_ns - self.offset_ns
+        return abs(moved) > JUMP_NS and not self.suspect
 
     def day_start_equity(self) -> Decimal:
         """Return what the last journaled mark, or a fill after it, makes of the position."""
@@ -127,6 +149,7 @@ class Desk:
         """Return the code of every broken rule, in the order of the checks."""
         proved = self.proved_reducing(request)
         codes = rules.shape_breaches(request, self.limits)
+        codes += ["DUPLICATE_ID"] if request.client_id in self.ids else []
         codes += ["NOT_REDUCING"] if request.reduce and not proved else []
         codes += [] if self.journal else ["JOURNAL_UNHEALTHY"]
         codes += [] if self.executor else ["EXECUTOR_NOT_READY"]
@@ -140,42 +163,73 @@ class Desk:
         """Return the codes of full queues, windows and limits."""
         codes = ["QUEUE_FULL"] if len(self.open()) >= rules.MOST_OPEN else []
         codes += ["RATE_LIMIT"] if self.orders_now() <= 0 else []
+        codes += ["REPEATED_ORDER"] if self.repeated(request) else []
         cost = rules.notional(request, request.quantity, self.market, self.limits)
         if cost is not None and self.market.two_sided() and cost < self.limits.min_notional:
             codes.append("MIN_NOTIONAL")
         if cost is not None and cost > self.limits.order_notional:
             codes.append("NOTIONAL_EXCEEDS_MAX")
         after = rules.position_after(request, request.quantity, self.ledger.position, self.open())
-        return codes + rules.position_breach(after, request.side, self.limits)
+        codes += rules.position_breach(after, request.side, self.limits)
+        worst = rules.worst_price(request, request.quantity, self.market, self.limits)
+        codes += ["PRICE_BAND"] if rules.outside_band(request.side, worst, self.market, self.limits) else []
+        return codes + (["SELF_MATCH"] if rules.matches_own(request.side, worst, self.open()) else [])
+
+    def repeated(self, request: Request) -> bool:
+        """Return whether an order with the same terms was accepted within the window."""
+        terms = request.terms()
+        same = [order.stamp[0] for order in self.orders.values() if order.request.terms() == terms]
+        return rules.stamps_in_window(same, self.mono_ns, self.limits.repeat_ns) > 0
 
     def orders_now(self) -> int:
         """Return how many orders the window still takes."""
         stamps = [mono_ns for mono_ns, _ in self.stamps]
         return self.limits.per_second - rules.stamps_in_window(stamps, self.mono_ns)
 
+    def has_slot(self, mono_ns: int) -> bool:
+        """Return whether an order would be judged at all at a time, or the last seen if that is later."""
+        return rules.stamps_in_window(self.attempts, max(self.mono_ns, mono_ns)) < self.limits.attempts
+
     def largest(self, request: Request, codes: list[str]) -> Decimal | None:
         """Return the largest size that passes; None if something else than size is in the way."""
         if not codes or set(codes) - rules.SIZE_CODES:
             return None
-        return rules.largest(request, self.ledger.position, self.open(), self.market, self.limits)
+        found = rules.largest(request, self.ledger.position, self.open(), self.market, self.limits)
+        repeats = found is not None and self.repeated(replace(request, quantity=found))
+        return None if repeats else found
 
     def submit(self, request: Request, mono_ns: int, utc_ns: int) -> list[str]:
         """Decide an order; return the codes of its refusal, none if accepted."""
+        if not self.has_slot(mono_ns):
+            self.capped += 1
+            return ["ATTEMPTS"]
         self.at(mono_ns, utc_ns)
+        self.attempts.append(self.mono_ns)
         codes = self.breaches(request)
         if codes:
-            self.counts["refused"] += 1
-            self.note("refused", codes=codes, largest=self.largest(request, codes))
+            self.refuse(request, codes)
             return codes
         (bid, _), (ask, _) = self.market.top()
         self.counts["accepted"] += 1
         number = len(self.orders) + 1
-        self.orders[number] = Order(number, request, bid, ask)
+        self.orders[number] = Order(number, request, bid, ask, (self.mono_ns, self.utc_ns))
         self.stamps.append((self.mono_ns, self.utc_ns))
+        self.ids |= {request.client_id} - {None}
         cost = rules.notional(request, request.quantity, self.market, self.limits)
-        self.note("accepted", order=number, notional=cost, bid=bid, ask=ask)
+        self.note("accepted", order=number, notional=cost, bid=bid, ask=ask, request=request.told())
         self.end_what_no_longer_reduces()
         return []
+
+    def refuse(self, request: Request, codes: list[str]) -> None:
+        """Refuse an order; too many in too short a time are a program that ran away, which stops everything."""
+        self.counts["refused"] += 1
+        self.note("refused", codes=codes, largest=self.largest(request, codes), request=request.told())
+        self.refusals.append((self.mono_ns, self.utc_ns))
+        stamps = [mono_ns for mono_ns, _ in self.refusals]
+        many = rules.stamps_in_window(stamps, self.mono_ns, rules.RUNAWAY_NS) >= self.limits.runaway
+        if many and not self.halted:
+            self.stop("RUNAWAY", f"{self.limits.runaway} refusals in 10 s")
+            self.ask_end(self.open(), "HALTED")
 
     def end_what_no_longer_reduces(self) -> None:
         """Ask for the end of sent reduce-only orders that no longer reduce; what has not left is checked at release."""
@@ -204,19 +258,23 @@ class Desk:
         self.at(mono_ns, utc_ns)
         self.ask_end(self.open(), reason)
 
-    def halt(self, mono_ns: int, utc_ns: int) -> None:
+    def stop(self, cause: str, detail: str | None = None) -> None:
+        """Stop trading unless it is stopped; None stands for words that no rule gives."""
+        if not self.halted:
+            self.halted = cause
+            self.note("halted", cause=cause, **({} if detail is None else {"detail": detail}))
+
+    def halt(self, cause: str, detail: str, mono_ns: int, utc_ns: int) -> None:
         """Stop trading and ask for the end of every open order."""
         self.at(mono_ns, utc_ns)
-        if not self.halted:
-            self.halted = True
-            self.note("halted")
+        self.stop(cause, detail)
         self.ask_end(self.open(), "HALTED")
 
     def resume(self, mono_ns: int, utc_ns: int) -> None:
-        """Let trading go on."""
+        """Let trading go on, forgive refusals and believe the clock; its new day begins with the next command."""
         self.at(mono_ns, utc_ns)
         if self.halted:
-            self.halted = False
+            self.halted, self.suspect, self.refusals = None, False, []
             self.note("resumed")
 
     def end(self, order: Order, reason: str) -> None:
@@ -247,18 +305,28 @@ class Desk:
     def restart(self, market: Market, limits: Limits, journaled_ns: int, now: tuple[int, int]) -> list[Order]:
         """Begin anew from the journal, whose last event has the UTC time `journaled_ns`; return what rests again.
 
-        A time that no event tells of is forgotten. The rate window goes on by UTC.
+        A time that no event tells of is forgotten. The windows of what was journaled go on by UTC.
         """
-        mono_ns, utc_ns = now
+        (mono_ns, utc_ns), old = now, self.limits
         self.market, self.limits, self.mono_ns, self.utc_ns = market, limits, mono_ns, journaled_ns
         self.journal, self.executor = True, True
+        self.attempts, self.capped, self.offset_ns = [], 0, None
         self.at(mono_ns, utc_ns)
-        self.stamps = [(mono_ns - (self.utc_ns - stamp), stamp) for _, stamp in self.stamps]
+        self.note("started", limits=limits.told())
+        if limits.told() != old.told():
+            self.note("limits_changed", old=old.told(), new=limits.told())
+        self.stamps, self.refusals = list(map(self.carried, self.stamps)), list(map(self.carried, self.refusals))
+        for order in self.orders.values():
+            order.stamp = self.carried(order.stamp)
         for order in self.open():
             order.this_run = False
             if order.canceling or order.state != "resting":
                 self.end(order, order.canceling or "RESTART")
         return self.open()
+
+    def carried(self, stamp: Stamp) -> Stamp:
+        """Return an earlier run's moment on this run's monotonic clock, going by UTC."""
+        return self.mono_ns - max(self.utc_ns - stamp[1], 0), stamp[1]
 
     def rested(self, order: Order) -> None:
         """Expect that an order rests from now on."""
@@ -297,7 +365,7 @@ class Desk:
         arrived, whole = (bid + ask) * half, sum((quantity for _, quantity, _ in trades), ZERO)
         order.cost += sum((price * quantity for price, quantity, _ in trades), ZERO)
         # Monotonic clocks of two runs have nothing in common: an order of an earlier run is timed by UTC.
-        mono_ns, utc_ns = self.stamps[order.number - 1]
+        mono_ns, utc_ns = order.stamp
         return {
             "elapsed_ns": self.mono_ns - mono_ns if order.this_run else max(self.utc_ns - utc_ns, 0),
             "decision_mid": decided,

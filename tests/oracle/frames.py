@@ -1,8 +1,9 @@
 """Binance's frames, on one axis of update ids."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import orjson
 
 Rows = Iterable[tuple[object, object]]
 
@@ -24,7 +25,7 @@ class Frames:
     def snapshot(self, bids: Rows, asks: Rows, *, below: int = 0) -> bytes:
         """Write a snapshot as of the last depth frame, or of `below` ids before it (but after the frame before)."""
         body = {"lastUpdateId": self.depth_id - below, "bids": rows(bids), "asks": rows(asks)}
-        return json.dumps(body).encode()
+        return orjson.dumps(body)
 
     def ticker(self, bid: object, bid_size: object, ask: object, ask_size: object) -> bytes:
         """Write the next best prices."""
@@ -45,4 +46,4 @@ def rows(levels: Rows) -> list[list[str]]:
 
 def framed(stream: str, data: dict[str, object]) -> bytes:
     """Return the bytes of one combined-stream frame."""
-    return json.dumps({"stream": f"btcusdt@{stream}", "data": data}).encode()
+    return orjson.dumps({"stream": f"btcusdt@{stream}", "data": data})

@@ -10,9 +10,15 @@ VIEW_LEVELS = 100
 PRICE_UNIT = Decimal(1).scaleb(-8)
 
 
+NOTHING = (ZERO, ZERO)
+
+
 @dataclass
 class Market:
-    """What the frames said. `ticker` is (update id, bid, bid size, ask, ask size)."""
+    """What the frames said. `ticker` is (update id, bid, bid size, ask, ask size).
+
+    What is asked between two frames is remembered, so only these methods may change anything but `frame_ns`.
+    """
 
     bids: dict[Decimal, Decimal] = field(default_factory=dict)
     asks: dict[Decimal, Decimal] = field(default_factory=dict)
@@ -20,12 +26,15 @@ class Market:
     ticker: tuple[int, Decimal, Decimal, Decimal, Decimal] = (0, ZERO, ZERO, ZERO, ZERO)
     synced: bool = False
     frame_ns: int = 0
+    seen: dict[str, list[Level]] = field(default_factory=dict)
+    best: tuple[Level, Level] | None = None
 
     def lose(self) -> None:
         """Lose the depth at the first doubt; the last known top stays for marks, until a ticker replaces it."""
         (bid, bid_size), (ask, ask_size) = self.top()
-        self.ticker = (self.update_id(), bid, bid_size, ask, ask_size)
+        self.tick(self.update_id(), bid, bid_size, ask, ask_size)
         self.bids, self.asks, self.depth_id, self.synced = {}, {}, 0, False
+        self.forget()
 
     def change(self, update_id: int, bids: list[Level], asks: list[Level]) -> None:
         """Apply one depth frame: a size of zero removes its level."""
@@ -35,6 +44,21 @@ class Market:
                 if size:
                     levels[price] = size
         self.depth_id = update_id
+        self.forget()
+
+    def tick(self, update_id: int, bid: Decimal, bid_size: Decimal, ask: Decimal, ask_size: Decimal) -> None:
+        """Take the best prices of one ticker."""
+        self.ticker = (update_id, bid, bid_size, ask, ask_size)
+        self.forget()
+
+    def bridge(self, update_id: int, bids: list[Level], asks: list[Level]) -> None:
+        """Take the whole depth from a snapshot."""
+        self.bids, self.asks, self.depth_id, self.synced = dict(bids), dict(asks), update_id, True
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the answers that the last frames gave."""
+        self.seen, self.best = {}, None
 
     def update_id(self) -> int:
         """Return the newest update id that the view knows."""
@@ -42,6 +66,12 @@ class Market:
 
     def levels(self, side: str) -> list[Level]:
         """Return the pricing view of side "bid" or "ask", best first."""
+        if side not in self.seen:
+            self.seen[side] = self.sorted_levels(side)
+        return self.seen[side]
+
+    def sorted_levels(self, side: str) -> list[Level]:
+        """Return the levels behind a newer ticker, and its own."""
         best_first = sorted(self.bids.items(), reverse=True) if side == "bid" else sorted(self.asks.items())
         update_id, bid, bid_size, ask, ask_size = self.ticker
         if update_id <= self.depth_id:
@@ -52,8 +82,10 @@ class Market:
 
     def top(self) -> tuple[Level, Level]:
         """Return best bid and best ask with their sizes; zeros stand for an empty side."""
-        nothing = (ZERO, ZERO)
-        return next(iter(self.levels("bid")), nothing), next(iter(self.levels("ask")), nothing)
+        if self.best is None:
+            bids, asks = self.levels("bid"), self.levels("ask")
+            self.best = bids[0] if bids else NOTHING, asks[0] if asks else NOTHING
+        return self.best
 
     def state(self, mono_ns: int, stale_after_ns: int) -> str:
         """Return "live" or why no order may be priced on this book."""
@@ -83,16 +115,25 @@ def taken_side(side: str) -> str:
 
 def slipped(side: str, price: Decimal, rate_e8: int) -> Decimal:
     """Return a price moved against the trader by a rate, rounded against the trader to 1e-8."""
+    if not rate_e8:
+        return price
     if side == "buy":
         return rounded_up(price * (1 + from_e8(rate_e8)), PRICE_UNIT)
     return rounded_down(price * (1 - from_e8(rate_e8)), PRICE_UNIT)
 
 
-def walked(side: str, quantity: Decimal, levels: list[Level], rate_e8: int) -> Decimal | None:
-    """Return what a market order would cost; beyond the last level it is priced there. None without any level."""
-    left, cost, last = quantity, ZERO, None
+def walked(side: str, quantity: Decimal, levels: list[Level], rate_e8: int) -> tuple[Decimal, Decimal] | None:
+    """Return what a market order would cost and its worst price; beyond the last level it is priced there.
+
+    None without any level.
+    """
+    if not levels:
+        return None
+    left, cost, last = quantity, ZERO, levels[0][0]
     for price, size in levels:
-        last = slipped(side, price, rate_e8)
-        part = min(left, size)
-        cost, left = cost + part * last, left - part
-    return None if last is None else cost + left * last
+        last, part = price, min(left, size)
+        cost, left = cost + part * slipped(side, price, rate_e8), left - part
+        if not left:
+            break
+    last = slipped(side, last, rate_e8)
+    return cost + left * last, last

@@ -4,17 +4,12 @@ from decimal import Decimal
 from random import Random
 
 from .exact import ZERO, from_e8
-from .market import Level, taken_side
+from .makers import MIDDLE, STEP, TICK, WIDTH
+from .market import taken_side
 from .orders import Request
-from .rules import SECOND_NS, largest, notional
-from .settings import limits
-from .simulator import Fees
+from .provocations import Provocations
+from .rules import largest, notional
 from .world import World
-
-TICK, STEP = Decimal("0.01"), Decimal("0.00001")
-MIDDLE = 2_500_000  # ticks: 25,000.00, so that 2 BTC are exactly 50,000
-WIDTH = 12  # ticks
-DAY_S = 86_400
 
 STEPS = (
     (10, "depth"),
@@ -24,7 +19,7 @@ STEPS = (
     (6, "edge"),
     (7, "resting"),
     (5, "reducing"),
-    (16, "go"),
+    (24, "go"),
     (4, "cancel"),
     (1, "cancel_all"),
     (6, "mark"),
@@ -35,52 +30,50 @@ STEPS = (
     (1, "one_sided"),
     (1, "crossed"),
     (1, "readiness"),
-    (2, "leap"),
+    (3, "leap"),
     (2, "stall"),
-    (1, "restart"),
+    (2, "restart"),
     (3, "flip"),
     (1, "odd"),
     (3, "hasty"),
+    (4, "band_edge"),
+    (3, "band_walk"),
+    (3, "own_match"),
+    (4, "again"),
+    (2, "burst"),
+    (1, "minute"),
 )
 
 
-class Session:
+class Session(Provocations):
     """Makes up one session, step by step."""
 
     def __init__(self, choose: Random) -> None:
         """Draw the limits, and bring the book up."""
-        self.choose = choose
-        slippage_e8 = choose.choice([0, 0, 12_345, 500_000])
-        loss = choose.choice(["10000", "25.5", "400", "1"])
-        fees = Fees(choose.choice([0, 100_000, 12_345]), choose.choice([0, 20_000, 7]))
-        drawn = limits(slippage_e8=slippage_e8, daily_loss=loss, position=choose.choice(["5", "0.5", "2"]))
-        delay_ms = choose.choice([None, 0, 30])
+        super().__init__(choose)
         self.steps = [name for weight, name in STEPS for _ in range(weight)]
-        self.world = World(drawn, fees, delay_ms)
-        self.middle = MIDDLE
         self.sync()
 
     def run(self, steps: int) -> World:
         """Take steps, then compare a replay of the journal."""
         for _ in range(steps):
+            self.tend()
             getattr(self, self.choose.choice(self.steps))()
         self.world.replay()
         return self.world
 
+    def tend(self) -> None:
+        """Now and then bring back what stands still, so that most of a session trades."""
+        if self.choose.random() < 0.8:
+            return
+        oracle = self.world.oracle
+        if not oracle.journal or not oracle.executor:
+            self.world.ready(journal=True, executor=True)
+        if oracle.halted:
+            self.resume()
+        self.sync()
+
     # ---- frames
-
-    def size(self) -> Decimal:
-        """Return a size of a level, often the same as elsewhere."""
-        return self.choose.choice([Decimal("0.5"), Decimal(1), Decimal("0.1"), STEP * self.choose.randint(1, 300_000)])
-
-    def price(self, ticks: int) -> Decimal:
-        """Return the price so many ticks from the middle."""
-        return TICK * (self.middle + ticks)
-
-    def side(self, sign: int, count: int) -> list[Level]:
-        """Return some levels of one side, none twice."""
-        ticks = self.choose.sample(range(1, WIDTH + 1), count)
-        return [(self.price(sign * away), self.size()) for away in ticks]
 
     def sync(self) -> None:
         """Bring up the book from a snapshot."""
@@ -128,23 +121,13 @@ class Session:
 
     # ---- orders
 
-    def quantity(self) -> Decimal:
-        """Return a quantity in steps."""
-        return STEP * self.choose.choice(
-            [1, 20, 1_000, 10_000, 50_000, 123_457, 200_000, self.choose.randint(1, 250_000)]
-        )
-
-    def back_ns(self) -> int:
-        """Return how far a caller's clock is behind, mostly not."""
-        return self.choose.choice([0, 0, 0, 1, 10**6, 3 * SECOND_NS])
-
     def submit(self) -> None:
         """Send an order of any kind."""
         side = self.choose.choice(["buy", "sell"])
         limit = self.choose.choice([None, self.price(self.choose.randint(-WIDTH, WIDTH))])
         tif = "ioc" if limit is None else self.choose.choice(["ioc", "gtc"])
         reduce_only = self.choose.random() < 0.1
-        self.world.submit(Request(side, self.quantity(), limit, tif, reduce_only), self.back_ns())
+        self.send(Request(side, self.quantity(), limit, tif, reduce_only), self.back_ns())
 
     def edge(self) -> None:
         """Send an order one step below, at or above the largest that passes, or around exactly 50,000 USDT."""
@@ -158,13 +141,13 @@ class Session:
             largest_now = largest(request, oracle.ledger.position, oracle.open(), market, self.world.limits) or ZERO
             request = Request(side, largest_now + STEP * off, limit, request.tif)
         assert notional(request, request.quantity, market, self.world.limits) is not None or not market.two_sided()
-        self.world.submit(request)
+        self.send(request)
 
     def resting(self) -> None:
         """Send an order that may rest close to the market."""
         side = self.choose.choice(["buy", "sell"])
         away = self.choose.randint(0, 4) * (-1 if side == "buy" else 1)
-        self.world.submit(Request(side, STEP * self.choose.randint(20, 30_000), self.price(away), "gtc"))
+        self.send(Request(side, STEP * self.choose.randint(20, 30_000), self.price(away), "gtc"))
 
     def reducing(self) -> None:
         """Send a reduce-only order around what reduces."""
@@ -173,7 +156,7 @@ class Session:
         whole = abs(position) - sum(order.left for order in self.world.oracle.open() if order.request.side == side)
         quantity = self.choose.choice([whole, whole + STEP, whole - STEP, STEP * 100, self.quantity()])
         limit = self.choose.choice([None, self.price(0)])
-        self.world.submit(Request(side, max(quantity, STEP), limit, "ioc" if limit is None else "gtc", True))
+        self.send(Request(side, max(quantity, STEP), limit, "ioc" if limit is None else "gtc", True))
 
     def flip(self) -> None:
         """Send an order through zero, if size and notional allow it."""
@@ -181,19 +164,19 @@ class Session:
         side = "sell" if position > 0 else "buy"
         levels = self.world.market.levels(taken_side(side))
         if levels:
-            self.world.submit(Request(side, abs(position) + STEP * self.choose.randint(1, 20_000)))
+            self.send(Request(side, abs(position) + STEP * self.choose.randint(1, 20_000)))
 
     def odd(self) -> None:
         """Send what no venue would take."""
         quantity = from_e8(self.choose.choice([0, -(10**8), 999, 1_001, 9_000 * 10**8 + 1_000, 10**8, 100 * 10**8]))
         limit = self.choose.choice([None, ZERO, Decimal("25000.001"), Decimal(-1), Decimal(25_000)])
-        self.world.submit(Request(self.choose.choice(["buy", "sell"]), quantity, limit, "ioc"))
+        self.send(Request(self.choose.choice(["buy", "sell"]), quantity, limit, "ioc"))
 
     def hasty(self) -> None:
         """Let something happen between an order's acceptance and its release."""
         side = self.choose.choice(["buy", "sell"])
         reduce_only = self.choose.random() < 0.2
-        self.world.submit(Request(side, STEP * self.choose.randint(20, 9_000), reduce=reduce_only), settle=False)
+        self.send(Request(side, STEP * self.choose.randint(20, 9_000), reduce=reduce_only), settle=False)
         then = ["halt", "mark", "mark", "lose", "submit", "cancel", "cancel_all", "crossed", "readiness", "go"]
         getattr(self, self.choose.choice(then))()
 
@@ -227,32 +210,8 @@ class Session:
         self.world.ready(journal=journal, executor=executor)
 
     def restart(self) -> None:
-        """Start again from the journal, soon or late, on a younger or older machine."""
+        """Start again from the journal, soon or late, on a younger or older machine, perhaps with other limits."""
         down_ns = self.choose.choice([0, 10**6, 10**9, 5 * 10**9])
-        self.world.restart(self.choose.choice([10**9, self.world.mono_ns + down_ns]), down_ns)
+        mono_ns = self.choose.choice([10**9, self.world.mono_ns + down_ns])
+        self.world.restart(mono_ns, down_ns, **self.changes())
         self.sync()
-
-    # ---- time
-
-    def go(self) -> None:
-        """Let time pass: a little, or exactly to where something ends."""
-        oracle, now = self.world.oracle, self.world.mono_ns
-        ends = [stamp + SECOND_NS for stamp, _ in oracle.stamps[-5:]]
-        ends.append(self.world.market.frame_ns + self.world.limits.stale_after_ns)
-        edges = [end - now + off for end in ends for off in (-1, 0, 1) if end - now + off >= 0]
-        small = [self.choose.randint(0, 10**8), self.choose.randint(0, 10**8), 3 * 10**8, 1_100 * 10**6]
-        self.world.go(self.choose.choice([*small, *(edges if self.choose.random() < 0.4 else [])]))
-
-    def stall(self) -> None:
-        """Let time pass with the venue asleep, so that what became due arrives late, all at once."""
-        self.world.stall(self.choose.randint(0, 3 * 10**8))
-
-    def leap(self) -> None:
-        """Let the wall clock jump, by a minute, a day, or back."""
-        to_midnight = DAY_S * SECOND_NS - self.world.utc_ns % (DAY_S * SECOND_NS)
-        jumps = [60 * SECOND_NS, 61 * SECOND_NS, -3_600 * SECOND_NS, to_midnight - 1, to_midnight, to_midnight + 1]
-        jump = self.choose.choice(jumps)
-        self.world.tell("leap", jump)
-        self.world.utc_ns += jump
-        if self.choose.random() < 0.5:
-            self.world.mark()

@@ -33,5 +33,9 @@ def rules(of: Limits = STANDARD, **changes: str | int) -> dict[str, str | int]:
         "max_daily_loss_e8": to_e8(of.daily_loss),
         "slippage_e8": of.slippage_e8,
         "stale_after_ms": of.stale_after_ns // 10**6,
+        "price_band_e8": of.band_e8,
+        "max_attempts_per_second": of.attempts,
+        "runaway_refusals": of.runaway,
+        "repeat_window_ms": of.repeat_ns // 10**6,
         **changes,
     }

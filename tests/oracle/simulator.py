@@ -110,9 +110,9 @@ class Simulator:
 
     def look(self) -> None:
         """Forget what was taken where a newer update displays another size."""
+        update_id = self.market.update_id()
         for (side, price), taken in list(self.taken.items()):
-            displayed = dict(self.market.levels(side)).get(price, ZERO)
-            if self.market.update_id() > taken.update_id and displayed != taken.displayed:
+            if update_id > taken.update_id and dict(self.market.levels(side)).get(price, ZERO) != taken.displayed:
                 del self.taken[side, price]
 
     def take(self, order: Order) -> list[tuple[Decimal, Decimal]]:
@@ -148,6 +148,8 @@ class Simulator:
 
     def match_displayed(self, mono_ns: int, utc_ns: int) -> None:
         """Fill resting orders that the opposite side of a live book has reached."""
+        if not self.resting:
+            return
         if self.market.state(max(mono_ns, self.desk.mono_ns), self.desk.limits.stale_after_ns) != "live":
             return
         for side in ("buy", "sell"):

@@ -1,10 +1,11 @@
 """The real desk and the oracle side by side: every command goes to both, and everything is compared after it."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from pytrader import _core
 
@@ -13,10 +14,11 @@ from .desk import DAY_NS, Desk
 from .exact import ZERO, exactly, to_e8
 from .frames import Frames
 from .market import Level, Market
-from .orders import Request
-from .rules import Limits
+from .orders import Order, Request
+from .rules import Limits, loosened, open_quantity, stamps_in_window
 from .settings import STANDARD, rules
 from .simulator import Fees, Simulator
+from .told import Facts, told
 
 UTC_NS = 20_717 * DAY_NS + 9 * 3_600 * 10**9  # 21 September 2026, 09:00
 MONO_NS = 5_000 * 10**9
@@ -26,24 +28,39 @@ SEED = 7
 class World:
     """Virtual time, one real desk, one oracle."""
 
-    def __init__(self, limits: Limits = STANDARD, fees: Fees = Fees(), delay_ms: int | None = None) -> None:  # noqa: B008
+    def __init__(
+        self,
+        own: Limits = STANDARD,
+        fees: Fees = Fees(),  # noqa: B008
+        delay_ms: int | None = None,
+        utc_ns: int = UTC_NS,
+    ) -> None:
         """Start both with an empty, unsynced book. `delay_ms` fixes the venue's delay; None draws 10 to 100 ms."""
         exactly()
-        self.limits, self.fees, self.delay_ms = limits, fees, delay_ms
-        self.mono_ns, self.utc_ns = MONO_NS, UTC_NS
+        self.limits, self.fees, self.delay_ms = own, fees, delay_ms
+        self.mono_ns, self.utc_ns = MONO_NS, utc_ns
         self.frames, self.journal, self.story = Frames(), [], []
+        self.capped = 0  # orders answered by ATTEMPTS, in every run
+        self.page: tuple[bytes, Facts] = b"", {}  # the last that agreed
         self.market = Market()
-        self.oracle = Desk(self.market, limits, self.mono_ns, self.utc_ns)
+        self.oracle = Desk(self.market, own, self.mono_ns, self.utc_ns)
         self.venue = Simulator(self.oracle, fees, self.delay_of)
-        self.start_real()
+        self.start_real(set())
         self.settle()
 
-    def start_real(self) -> list[int]:
-        """Build the real three, from the journal if there is one; return what rests again."""
+    def start_real(self, looser: set[tuple[str, Decimal, Decimal]]) -> list[int]:
+        """Build the real three, from the journal if there is one; return what rests again.
+
+        Looser limits must be named, and must be meant.
+        """
         self.book = _core.Book()
         self.desk = _core.Desk(self.book, rules(self.limits))
         self.desk.recover(self.journal)
-        resting = self.desk.start(SEED, self.mono_ns, self.utc_ns)
+        real = {(name, Decimal(old), Decimal(new)) for name, old, new in self.desk.loosened()}
+        self.equal("loosened", real, looser)
+        if looser:
+            self.equal("start", refused(self.desk.start, SEED, False, *self.now()), True)
+        resting = self.desk.start(SEED, bool(looser), *self.now())
         fees = {"taker_fee_e8": self.fees.taker_e8, "maker_fee_e8": self.fees.maker_e8}
         fixed = {} if self.delay_ms is None else {"min_delay_ms": self.delay_ms, "max_delay_ms": self.delay_ms}
         self.simulator = _core.Simulator(self.book, self.desk, seed=SEED, **fees, **fixed)
@@ -59,10 +76,11 @@ class World:
         """Submit to both, `check` first; return the codes of the refusal. Unsettled, it has not left the desk yet."""
         self.tell("submit", request, back_ns)
         limit = None if request.limit is None else to_e8(request.limit)
-        given = (request.side, to_e8(request.quantity), limit, request.tif, request.reduce, *self.now(back_ns))
-        checked = self.desk.check(*given)
-        verdict = self.desk.submit(*given)
+        terms = (request.side, to_e8(request.quantity), limit, request.tif, request.reduce, request.client_id)
+        checked = self.desk.check(*terms, *self.now(back_ns))
+        verdict = self.desk.submit(*terms, *self.now(back_ns))
         expected = self.oracle.submit(request, *self.now(back_ns))
+        self.capped += expected == ["ATTEMPTS"]
         self.equal("codes", verdict.codes, expected)
         self.equal("check", (checked.accepted, checked.codes), (verdict.accepted, verdict.codes))
         self.equal("accepted", verdict.accepted, not expected)
@@ -95,7 +113,7 @@ class World:
         """Stop trading."""
         self.tell("halt")
         self.desk.halt("OPERATOR", "test", *self.now())
-        self.oracle.halt(*self.now())
+        self.oracle.halt("OPERATOR", "test", *self.now())
         self.settle()
 
     def resume(self) -> None:
@@ -121,9 +139,9 @@ class World:
         self.tell("restart", mono_ns, down_ns, changes)
         self.replay()
         self.utc_ns += down_ns
-        self.limits, self.mono_ns = replace(self.limits, **changes), mono_ns
+        old, self.limits, self.mono_ns = self.limits, replace(self.limits, **changes), mono_ns
         self.market, self.frames = Market(), Frames()
-        resting = self.start_real()
+        resting = self.start_real(loosened(old, self.limits))
         expected = self.oracle.restart(self.market, self.limits, self.journal[-1][2], self.now())
         self.equal("resting", resting, [order.number for order in expected])
         self.venue = Simulator(self.oracle, self.fees, self.delay_of)
@@ -174,7 +192,7 @@ class World:
         """Move the best prices by one ticker."""
         self.tell("ticker", bid, bid_size, ask, ask_size)
         self.book.apply(self.frames.ticker(bid, bid_size, ask, ask_size), self.mono_ns)
-        self.market.ticker = (self.frames.last_id, bid, bid_size, ask, ask_size)
+        self.market.tick(self.frames.last_id, bid, bid_size, ask, ask_size)
         self.market.frame_ns = self.mono_ns
         self.settle()
 
@@ -203,8 +221,8 @@ class World:
         self.equal("snapshot", outcome in {"waiting", "bridged"}, True)
         if outcome == "waiting":
             self.book.apply(self.frames.depth([], []), self.mono_ns)
-        self.market.bids, self.market.asks = dict(bids), dict(asks)
-        self.market.depth_id, self.market.synced, self.market.frame_ns = self.frames.depth_id, True, self.mono_ns
+        self.market.bridge(self.frames.depth_id, bids, asks)
+        self.market.frame_ns = self.mono_ns
         self.settle()
 
     # ---- comparing
@@ -219,17 +237,17 @@ class World:
                 break
             self.desk.committed(events[-1][0], self.mono_ns)
             self.journal += events
-            self.compare_events([told(body) for _, _, _, body in events])
+            self.compare_events(events)
         self.equal("more events", [], self.oracle.events)
         self.compare_status()
 
-    def compare_events(self, real: list[dict[str, Any]]) -> None:
-        """Compare what happened, one by one, and pass it on as the program would."""
-        shown = [event for event in real if event["kind"] not in {"opened", "started"}]
+    def compare_events(self, rows: list[tuple[int, int, int, bytes]]) -> None:
+        """Compare what happened and when, one by one, and pass it on as the program would."""
         expected, self.oracle.events = self.oracle.events, []
-        for got, want in zip(shown, expected, strict=False):
-            self.equal("event", same_keys(got, want), want)
-        self.equal("events", [event["kind"] for event in shown], [event["kind"] for event in expected])
+        real = [told(body) | {"at": (mono_ns, utc_ns)} for _, mono_ns, utc_ns, body in rows]
+        for got, want in zip(real, expected, strict=False):
+            self.equal("event", {name: got.get(name) for name in want}, want)
+        self.equal("events", [event["kind"] for event in real], [event["kind"] for event in expected])
         for event in real:
             if event["kind"] == "accepted":
                 self.simulator.submit(event["order"])
@@ -240,40 +258,70 @@ class World:
 
     def compare_status(self) -> None:
         """Compare the whole page, difference exactly zero."""
-        page = json.loads(self.desk.status(*self.now()))
-        ledger = self.oracle.ledger
-        for name in ("position", "cash", "cost", "realised", "fees"):
-            self.equal(name, Decimal(page[name]), getattr(ledger, name))
-        own, day = self.oracle.day, page["day"]
-        self.equal("unrealised", Decimal(page["unrealised"]), ledger.unrealised(self.oracle.mark_price()))
-        self.equal("equity", Decimal(page["equity"]), self.oracle.equity())
-        self.equal("day", (day["number"], Decimal(day["start_equity"])), (own.number, own.start_equity))
-        self.equal("day pnl", Decimal(day["pnl"]), -self.oracle.loss())
-        self.equal("latch", page["loss_latched"], own.latched is not None)
-        self.equal("halted", page["halted"] is not None, self.oracle.halted)
-        self.compare_orders(page)
+        text, own = self.desk.status(*self.now()), self.own_page()
+        if text == self.page[0] and own == self.page[1]:
+            return
+        real = self.told_page(orjson.loads(text))
+        if real != own:
+            for name, value in real.items():
+                self.equal(name, value, own[name])
+        self.page = text, own
 
-    def compare_orders(self, page: dict[str, Any]) -> None:
-        """Compare open orders, counts and what room is left."""
-        rows = [(row["order"], row["state"], Decimal(row["filled"]), row["canceling"]) for row in page["open_orders"]]
-        own = [(order.number, order.state, order.filled, order.canceling) for order in self.oracle.open()]
-        self.equal("open orders", rows, own)
-        self.equal("counts", page["counts"], self.oracle.counts | {"open": len(own)})
-        room = {name: Decimal(value) for name, value in page["room"].items()}
-        self.equal("room", room, self.room())
-
-    def room(self) -> dict[str, Decimal]:
-        """Return what the oracle says may still be bought, sold, sent and lost."""
-        position, orders = self.oracle.ledger.position, self.oracle.open()
-        bought = sum((order.left for order in orders if order.request.side == "buy"), position)
-        sold = sum((order.left for order in orders if order.request.side == "sell"), -position)
-        loss = max(self.oracle.loss(), ZERO)
-        now_ns = max(self.mono_ns, self.oracle.mono_ns)
-        stamps = [stamp for stamp, _ in self.oracle.stamps if now_ns - 10**9 < stamp]
+    def told_page(self, page: Facts) -> Facts:
+        """Return what the real page says."""
+        day, halted, room = page["day"], page["halted"], page["room"]
         return {
-            "buy": max(self.limits.position - bought, ZERO),
-            "sell": max(self.limits.position - sold, ZERO),
-            "orders_now": max(Decimal(self.limits.per_second - len(stamps)), ZERO),
+            "position": Decimal(page["position"]),
+            "cash": Decimal(page["cash"]),
+            "cost": Decimal(page["cost"]),
+            "realised": Decimal(page["realised"]),
+            "fees": Decimal(page["fees"]),
+            "unrealised": Decimal(page["unrealised"]),
+            "equity": Decimal(page["equity"]),
+            "day": (day["number"], Decimal(day["start_equity"]), Decimal(day["pnl"])),
+            "latch": page["loss_latched"],
+            "halted": halted and halted["cause"],
+            "clock suspect": page["clock_suspect"],
+            "attempts capped": page["attempts_capped"],
+            "open orders": [
+                (row["order"], row["state"], Decimal(row["filled"]), row["canceling"]) for row in page["open_orders"]
+            ],
+            "counts": page["counts"],
+            "room": {name: Decimal(value) for name, value in room.items()},
+        }
+
+    def own_page(self) -> Facts:
+        """Return what the oracle says of the same."""
+        oracle, orders = self.oracle, self.oracle.open()
+        ledger, day, mark = oracle.ledger, oracle.day, oracle.mark_price()
+        equity = ledger.equity(mark)
+        return {
+            "position": ledger.position,
+            "cash": ledger.cash,
+            "cost": ledger.cost,
+            "realised": ledger.realised,
+            "fees": ledger.fees,
+            "unrealised": ledger.unrealised(mark),
+            "equity": equity,
+            "day": (day.number, day.start_equity, equity - day.start_equity),
+            "latch": day.latched is not None,
+            "halted": oracle.halted,
+            "clock suspect": oracle.suspect,
+            "attempts capped": oracle.capped,
+            "open orders": [(order.number, order.state, order.filled, order.canceling) for order in orders],
+            "counts": oracle.counts | {"open": len(orders)},
+            "room": self.room(orders, max(day.start_equity - equity, ZERO)),
+        }
+
+    def room(self, orders: list[Order], loss: Decimal) -> dict[str, Decimal | int]:
+        """Return what the oracle says may still be bought, sold, sent and lost."""
+        position = self.oracle.ledger.position
+        stamps = [stamp for stamp, _ in self.oracle.stamps]
+        sent = stamps_in_window(stamps, max(self.mono_ns, self.oracle.mono_ns))
+        return {
+            "buy": max(self.limits.position - position - open_quantity(orders, "buy"), ZERO),
+            "sell": max(self.limits.position + position - open_quantity(orders, "sell"), ZERO),
+            "orders_now": max(self.limits.per_second - sent, 0),
             "daily_loss": ZERO if self.oracle.day.latched is not None else max(self.limits.daily_loss - loss, ZERO),
         }
 
@@ -295,61 +343,10 @@ class World:
             raise AssertionError(f"{what}: real {real}\n{' ' * len(what)}  oracle {oracle}\nafter\n{told_steps}")
 
 
-def same_keys(got: dict[str, Any], want: dict[str, Any]) -> dict[str, Any]:
-    """Return of a real event what the oracle has an opinion about."""
-    return {
-        key: same_keys(got[key], value) if isinstance(value, dict) and key in got else got.get(key)
-        for key, value in want.items()
-    }
-
-
 def refused(call: Callable[..., object], *arguments: object) -> bool:
     """Return whether the desk says that it did not do it."""
     try:
         call(*arguments)
-    except _core.EngineFault:
+    except (_core.EngineFault, ValueError):
         return True
     return False
-
-
-def receipt(facts: dict[str, Any]) -> dict[str, Decimal | int | bool]:
-    """Return a fill's receipt in the oracle's words; the parts of its slippage must make the whole."""
-    parts = {name: Decimal(value) for name, value in facts["slippage"].items()}
-    assert parts["total"] == sum(value for name, value in parts.items() if name != "total"), facts
-    return {
-        "decision_mid": Decimal(facts["decision_mid"]),
-        "arrival_mid": Decimal(facts["arrival_mid"]),
-        "total": parts["total"],
-        "delay": parts["delay"],
-        "elapsed_ns": facts["elapsed_ns"],
-        "drifted": facts["drift"] is not None,
-    }
-
-
-def told(body: bytes) -> dict[str, Any]:
-    """Return a journaled event in the oracle's words."""
-    ((kind, facts),) = json.loads(body).items()
-    told_event = {"kind": kind, **facts}
-    for name in (
-        "notional",
-        "bid",
-        "ask",
-        "filled",
-        "cost",
-        "realised",
-        "fee",
-        "price",
-        "loss",
-        "start_equity",
-        "largest",
-    ):
-        if isinstance(told_event.get(name), str):
-            told_event[name] = Decimal(told_event[name])
-    if kind == "refused":
-        told_event["codes"] = [breach["code"] for breach in facts["breaches"]]
-    if kind == "filled":
-        told_event["receipt"] = receipt(facts)
-        told_event["trades"] = [
-            tuple(Decimal(row[key]) for key in ("price", "quantity", "fee")) for row in facts["trades"]
-        ]
-    return told_event

@@ -71,6 +71,11 @@ impl Now {
         Now { mono_ns: self.mono_ns.max(other.mono_ns), utc_ns: self.utc_ns.max(other.utc_ns) }
     }
 
+    /// Wall clock less monotonic clock, ns: constant while both run as they should.
+    pub fn offset_ns(self) -> i64 {
+        self.utc_ns - self.mono_ns
+    }
+
     /// The number of the UTC day, 0 on 1970-01-01.
     pub fn utc_day(self) -> i64 {
         self.utc_ns.div_euclid(DAY_NS)

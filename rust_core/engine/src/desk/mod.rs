@@ -225,6 +225,7 @@ impl Desk {
     /// A clock that steps back is held at the newest time seen.
     pub fn run(&mut self, command: &Command, now: Now, view: &View, mut emit: impl FnMut(Stamped)) -> Outcome {
         let jumped = self.clock_jump(now);
+        self.offset_ns = Some(now.offset_ns());
         let now = self.seen.max(now);
         self.seen = now;
         if let Some(by_ns) = jumped {
@@ -239,10 +240,9 @@ impl Desk {
     }
 
     /// By how much the wall clock moved against the monotonic one since the command before, where that is too much.
-    fn clock_jump(&mut self, now: Now) -> Option<i64> {
-        let offset_ns = now.utc_ns - now.mono_ns;
-        let before_ns = self.offset_ns.replace(offset_ns)?;
-        Some(offset_ns - before_ns).filter(|by_ns| by_ns.abs() > CLOCK_TOLERANCE_NS)
+    fn clock_jump(&self, now: Now) -> Option<i64> {
+        let by_ns = now.offset_ns() - self.offset_ns?;
+        Some(by_ns).filter(|by_ns| by_ns.abs() > CLOCK_TOLERANCE_NS)
     }
 
     /// Takes one of the second's attempts; a submit that finds none is only counted, and this is its answer.
@@ -280,13 +280,23 @@ impl Desk {
 
     /// The verdict on an order, changing nothing.
     pub fn check(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
-        let now = self.seen.max(now);
-        let new_day = self.state.day.is_some_and(|day| day < now.utc_day()) && !self.state.clock_suspect;
-        if new_day {
-            let mut tomorrow = self.clone();
-            tomorrow.run(&Command::NewDay, now, view, |_| {});
-            return tomorrow.check(request, now, view);
+        if self.time_tells_more(now) {
+            let mut then = self.clone();
+            then.run(&Command::NewDay, now, view, |_| {});
+            return then.judged(request, now, view);
         }
+        self.judged(request, now, view)
+    }
+
+    /// A command at `now` would first begin a day or find the clock jumped.
+    fn time_tells_more(&self, now: Now) -> bool {
+        let trusted = !self.state.clock_suspect;
+        let new_day = || self.state.day.is_some_and(|day| day < self.seen.max(now).utc_day());
+        trusted && (self.clock_jump(now).is_some() || new_day())
+    }
+
+    fn judged(&self, request: &OrderRequest, now: Now, view: &View) -> Outcome {
+        let now = self.seen.max(now);
         match judge::verdict(self, request, now, view) {
             Ok(accepted) => Outcome::Accepted { order: accepted.order },
             Err(refused) => Outcome::Refused(refused),

@@ -409,6 +409,17 @@ fn test_clock_jump_halts_and_begins_no_day_until_a_person_resumes() {
 }
 
 #[test]
+fn a_check_says_what_submit_will_say_of_a_clock_that_jumped() {
+    let mut room = Room::new();
+    let tomorrow = Now { utc_ns: at(DAY_NS).utc_ns, ..at(0) };
+    let small = order(Side::Buy, "0.1");
+    assert_eq!(codes(&room.desk.check(&small, tomorrow, &room.view)), [Reason::Halted]);
+    room.desk.run(&Command::Mark, tomorrow, &room.view, |_| {});
+    room.run(Command::Resume, 0);
+    assert!(accepted(&room.desk.check(&small, at(0), &room.view)), "back where it was when a person resumed");
+}
+
+#[test]
 fn a_clock_that_jumps_under_a_halt_is_still_not_trusted() {
     let mut room = Room::new();
     room.run(Command::Halt(Halt::new("OPERATOR", "lunch")), 0);
