@@ -1,26 +1,76 @@
 //! Names that may be used once in a journal's life: client order ids, and a venue's trade ids.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+/// Hashes short names in a few nanoseconds, where the standard hasher takes a quarter of a verdict: each eight bytes are
+/// multiplied into what came before. The start is drawn for each process, so that nobody can choose names that collide.
+#[derive(Debug, Clone, Copy)]
+struct Fold(u64);
+
+impl Default for Fold {
+    fn default() -> Fold {
+        Fold(RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for Fold {
+    type Hasher = Fold;
+
+    fn build_hasher(&self) -> Fold {
+        *self
+    }
+}
+
+impl Fold {
+    #[inline]
+    fn take(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x9E37_79B9_7F4A_7C15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+impl Hasher for Fold {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let mut words = bytes.chunks_exact(8);
+        for word in words.by_ref() {
+            self.take(u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        }
+        let mut rest = [0; 8];
+        rest[..words.remainder().len()].copy_from_slice(words.remainder());
+        self.take(u64::from_le_bytes(rest));
+    }
+
+    /// A slice's length comes first; the padding of its last word tells lengths apart well enough.
+    #[inline]
+    fn write_usize(&mut self, _: usize) {}
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// A set of names that only grows. Its text form is a count and a digest over the names in their order, so that the
 /// state's text stays short however long the journal is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
-    names: HashSet<Box<str>>,
+    names: HashSet<Box<[u8]>, Fold>,
     digest: u64,
 }
 
 impl Seen {
     /// True if the name was used.
-    pub fn contains(&self, name: &str) -> bool {
-        self.names.contains(name)
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.names.contains(name.as_ref())
     }
 
     /// Uses a name up; false if it was used before.
     pub fn insert(&mut self, name: &str) -> bool {
-        let new = self.names.insert(name.into());
+        let new = self.names.insert(name.as_bytes().into());
         if new {
             // FNV-1a (Fowler, Noll, Vo) over the bytes and an end mark, which no name holds.
             let bytes = name.bytes().chain([0]);
@@ -58,6 +108,13 @@ mod tests {
         let mut seen = Seen::default();
         assert!(!seen.contains("a1") && seen.insert("a1") && seen.contains("a1") && !seen.insert("a1"));
         assert!(!seen.contains("A1"));
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart_at_every_length() {
+        let (mut seen, all) = (Seen::default(), "a".repeat(40));
+        (1..=40).for_each(|length| assert!(!seen.contains(&all[..length]) && seen.insert(&all[..length])));
+        assert!((1..=40).all(|length| seen.contains(&all[..length])));
     }
 
     #[test]
