@@ -1,12 +1,17 @@
 //! The rules of the desk, one behaviour per test.
 
 mod controls;
+mod decisions;
+mod figures;
 mod lives;
 mod lives_twin;
 mod loss;
 mod overflow;
 mod random;
+mod receipts;
+mod sharing;
 mod venue;
+mod verdicts;
 
 use super::*;
 use crate::risk::Reason;
