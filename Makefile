@@ -62,8 +62,8 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: .venv/dev ## the long proofs: loom, many random frames and orders, the oracle, kills, a long journal (about 35 minutes); see also mutants
-	RUSTFLAGS='--cfg loom' cargo test --locked --quiet --release -p engine --test loom --target-dir target/loom
+soak: .venv/dev ## the long proofs: loom, threads, many random frames and orders, the oracle, kills, a long journal (about 40 minutes); see also mutants
+	$(BIN)/python tests/soak_threads.py
 	PROPTEST_CASES=20000 cargo test --locked --quiet --release
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak 20000 $(ARGS)
 	$(BIN)/python tests/soak_crash.py 200

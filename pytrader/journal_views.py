@@ -76,7 +76,8 @@ SELECT seq, utc_ns, {_MARKET}, id AS "order",
     WHEN kind = 'filled' AND NOT ends THEN 'partially_filled' ELSE kind END AS state,
   iif(kind = 'ended', json_extract(body, '$.reason'), NULL) AS reason,
   rtrim(rtrim(printf('%d.%08d', filled_e8 / 100000000, filled_e8 % 100000000), '0'), '.') AS filled,
-  fills, iif(ends, last_seq, NULL) AS ended_seq, iif(ends, last_utc_ns, NULL) AS ended_utc_ns
+  fills, iif(ends, last_seq, NULL) AS ended_seq, iif(ends, last_utc_ns, NULL) AS ended_utc_ns,
+  {_read("accepted", client_id="client_id")}
 FROM orders ORDER BY seq"""  # noqa: S608  (only names from this file)
 
 # One row for each order that the risk check refused; `codes` and `breaches` list everything that stood against it.
@@ -92,7 +93,7 @@ _REJECTS: Final = f"""SELECT {_HEAD},
       || coalesce(' headroom=' || json_extract(breach.value, '$.headroom'), '')
       || coalesce(' retry_after_ms=' || json_extract(breach.value, '$.retry_after_ms'), ''), '; ')
     FROM json_each(body, '$.refused.breaches') AS breach) AS breaches,
-  {_read("body", largest="refused.largest", sentence="refused.sentence")}
+  {_read("body", largest="refused.largest", sentence="refused.sentence", client_id="refused.request.client_id")}
 FROM {_BODIES} WHERE json_type(body, '$.refused') IS NOT NULL ORDER BY seq"""  # noqa: S608  (only names from this file)
 
 VIEWS: Final = {"fills": _FILLS, "orders": _ORDERS, "rejects": _REJECTS}  # name -> its SELECT

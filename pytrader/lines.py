@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from pytrader.limits import changes, listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -67,7 +69,8 @@ def escaped(text: str) -> str:
 
 def _accepted(facts: Mapping[str, Any], market: Market) -> str:
     limit = "market" if facts["limit"] is None else market.price(Fraction(facts["limit"]))
-    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']})"
+    name = f", id {facts['client_id']}" if facts.get("client_id") else ""
+    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']}{name})"
 
 
 def _filled(facts: Mapping[str, Any], market: Market) -> str:
@@ -115,6 +118,16 @@ def _halted(facts: Mapping[str, Any], _: Market) -> str:
     return f"Trading halted: {cause}; `resume` allows orders again"
 
 
+def _clock_jumped(facts: Mapping[str, Any], _: Market) -> str:
+    by_ns = facts["by_ns"]
+    moved = f"{fixed(Fraction(abs(by_ns), 10**9), 3)} s {'ahead' if by_ns > 0 else 'back'}"
+    return f"Clock jumped: UTC went {moved} against the monotonic clock; no new day begins until `resume`"
+
+
+def _limits_changed(facts: Mapping[str, Any], _: Market) -> str:
+    return f"Limits changed since the last start: {listed(changes(facts['old'], facts['new']))}"
+
+
 def _loss_latched(facts: Mapping[str, Any], market: Market) -> str:
     return (
         f"Daily loss limit reached: {plain(facts['loss'])} {market.quote} lost on {_date(facts['day'])} UTC;"
@@ -141,6 +154,8 @@ _WORDS: Final[dict[str, Callable[[Mapping[str, Any], Market], str]]] = {
     "ended": _ended,
     "halted": _halted,
     "resumed": lambda _facts, _market: "Trading resumed",
+    "clock_jumped": _clock_jumped,
+    "limits_changed": _limits_changed,
     "loss_latched": _loss_latched,
     "day_started": _day_started,
 }

@@ -82,10 +82,14 @@ class Outcomes:
         return self._wait(lambda: self._seq >= seq, timeout_s)
 
     def refusal(self, seq: int, timeout_s: float) -> Event | None:
-        """Wait until event `seq` is durable and return it if it is a refusal."""
-        self.wait_durable(seq, timeout_s)
+        """Wait until event `seq`, the last of one decision, is durable; return the refusal that stands in it, if any.
+
+        A refusal that halts trading has events behind it; a decision without an event has `seq` 0.
+        """
+        if not self.wait_durable(seq, timeout_s):
+            return None
         with self._changed:
-            return self._refusals.get(seq)
+            return next((event for at, event in reversed(self._refusals.items()) if at <= seq), None)
 
     def wait(self, order_id: int, until: Callable[[list[Event]], bool], timeout_s: float) -> list[Event]:
         """Wait until an order's events satisfy `until`, at most `timeout_s`; return what is known then."""

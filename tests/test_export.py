@@ -50,7 +50,7 @@ def refused(sentence: str, *breaches: dict[str, object], **request: object) -> d
 
 
 SESSION: list[dict[str, object]] = [
-    accepted(1, "buy", "0.25"),
+    accepted(1, "buy", "0.25", client_id="abc123"),
     {"released": {"order": 1}},
     filled(1, "buy", "0.25", "0.25", ("0.1", "26796"), ("0.15", "26796.2"), done=True),
     accepted(2, "sell", "0.3", limit="68000", tif="gtc", reduce=True),
@@ -70,7 +70,10 @@ SESSION: list[dict[str, object]] = [
     ended(3, "buy", "12", "11.9", state="canceled", reason="IOC_REMAINDER"),
     accepted(4, "buy", "0.00001"),
     refused(
-        '=HYPERLINK("evil")', {"code": "RATE_LIMIT", "value": "6", "limit": "5", "retry_after_ms": 812}, limit="-1"
+        '=HYPERLINK("evil")',
+        {"code": "RATE_LIMIT", "value": "6", "limit": "5", "retry_after_ms": 812},
+        limit="-1",
+        client_id="Z9",
     ),
 ]
 
@@ -84,16 +87,16 @@ schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,order_quantity,
 1,14,2026-11-22T10:15:30.123456803Z,1795342530123456803,simulated,binance,BTCUSDT,3,buy,11.9,12,false,26796.1,6699.025,0,11.9@26796.1,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,,,
 """,  # noqa: E501  (a table has long rows)
     "orders": """\
-schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,limit,tif,reduce,notional,bid,ask,state,reason,filled,fills,ended_seq,ended_utc,ended_utc_ns
-1,2,2026-11-22T10:15:30.123456791Z,1795342530123456791,simulated,binance,BTCUSDT,1,buy,0.25,,ioc,false,6699.025,26795.4,26795.8,filled,,0.25,1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793
-1,5,2026-11-22T10:15:30.123456794Z,1795342530123456794,simulated,binance,BTCUSDT,2,sell,0.3,68000,gtc,true,6699.025,26795.4,26795.8,partially_filled,,0.29999999,2,,,
-1,12,2026-11-22T10:15:30.123456801Z,1795342530123456801,simulated,binance,BTCUSDT,3,buy,12,,ioc,false,6699.025,26795.4,26795.8,canceled,IOC_REMAINDER,11.9,1,15,2026-11-22T10:15:30.123456804Z,1795342530123456804
-1,16,2026-11-22T10:15:30.123456805Z,1795342530123456805,simulated,binance,BTCUSDT,4,buy,0.00001,,ioc,false,6699.025,26795.4,26795.8,accepted,,0,0,,,
+schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,limit,tif,reduce,notional,bid,ask,state,reason,filled,fills,ended_seq,ended_utc,ended_utc_ns,client_id
+1,2,2026-11-22T10:15:30.123456791Z,1795342530123456791,simulated,binance,BTCUSDT,1,buy,0.25,,ioc,false,6699.025,26795.4,26795.8,filled,,0.25,1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793,abc123
+1,5,2026-11-22T10:15:30.123456794Z,1795342530123456794,simulated,binance,BTCUSDT,2,sell,0.3,68000,gtc,true,6699.025,26795.4,26795.8,partially_filled,,0.29999999,2,,,,
+1,12,2026-11-22T10:15:30.123456801Z,1795342530123456801,simulated,binance,BTCUSDT,3,buy,12,,ioc,false,6699.025,26795.4,26795.8,canceled,IOC_REMAINDER,11.9,1,15,2026-11-22T10:15:30.123456804Z,1795342530123456804,
+1,16,2026-11-22T10:15:30.123456805Z,1795342530123456805,simulated,binance,BTCUSDT,4,buy,0.00001,,ioc,false,6699.025,26795.4,26795.8,accepted,,0,0,,,,
 """,
     "rejects": """\
-schema,seq,utc,utc_ns,execution,venue,symbol,side,quantity,limit,tif,reduce,codes,breaches,largest,sentence
-1,9,2026-11-22T10:15:30.123456798Z,1795342530123456798,simulated,binance,BTCUSDT,buy,9,,ioc,false,NOTIONAL_EXCEEDS_MAX;POSITION_EXCEEDS_MAX,NOTIONAL_EXCEEDS_MAX value=241164.9 limit=50000 headroom=50000; POSITION_EXCEEDS_MAX value=10 limit=5 headroom=4,1.86,"Order rejected: Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC."
-1,17,2026-11-22T10:15:30.123456806Z,1795342530123456806,simulated,binance,BTCUSDT,buy,9,-1,ioc,false,RATE_LIMIT,RATE_LIMIT value=6 limit=5 retry_after_ms=812,1.86,"'=HYPERLINK(""evil"")"
+schema,seq,utc,utc_ns,execution,venue,symbol,side,quantity,limit,tif,reduce,codes,breaches,largest,sentence,client_id
+1,9,2026-11-22T10:15:30.123456798Z,1795342530123456798,simulated,binance,BTCUSDT,buy,9,,ioc,false,NOTIONAL_EXCEEDS_MAX;POSITION_EXCEEDS_MAX,NOTIONAL_EXCEEDS_MAX value=241164.9 limit=50000 headroom=50000; POSITION_EXCEEDS_MAX value=10 limit=5 headroom=4,1.86,"Order rejected: Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC.",
+1,17,2026-11-22T10:15:30.123456806Z,1795342530123456806,simulated,binance,BTCUSDT,buy,9,-1,ioc,false,RATE_LIMIT,RATE_LIMIT value=6 limit=5 retry_after_ms=812,1.86,"'=HYPERLINK(""evil"")",Z9
 """,  # noqa: E501
 }
 

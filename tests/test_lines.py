@@ -44,6 +44,11 @@ def test_a_stray_fill_names_its_cause(order: int | None, named: str) -> None:
     assert said("stray", **facts) == f"Stray fill: SELL 0.3 BTC @ 26796.10 ({named}) FILL_AFTER_END"
 
 
+def test_an_order_with_a_name_of_its_own_is_told_by_it() -> None:
+    facts = {"order": 1, "side": "buy", "quantity": "0.25", "limit": None, "tif": "ioc", "client_id": "abc123"}
+    assert said("accepted", **facts) == "Order accepted: BUY 0.25 BTC @ market (order 1, id abc123)"
+
+
 def test_a_whole_fill() -> None:
     assert said("filled", **filled()) == "Order filled: BUY 0.25 BTC @ 26796.10 | Execution time: 42ms"
 

@@ -124,6 +124,15 @@ def test_refusal_is_found_by_its_number_once_it_is_durable():
     assert kept.refusal(5, 0) == refused
     assert kept.refusal(4, 0) is None
     assert kept.refusal(6, 0.01) is None
+    assert kept.refusal(0, 0) is None
+
+
+def test_refusal_that_halts_is_found_by_the_last_event_of_its_decision():
+    """Behind it come the halt and the cancel requests; a later refusal is not taken for it."""
+    first, refused, later = (event(seq, "refused", sentence=str(seq)) for seq in (3, 5, 9))
+    kept = taken(first, event(4, "marked"), refused, event(6, "halted"), event(7, "cancel_requested", 1), later)
+    assert kept.refusal(7, 0) == refused
+    assert kept.refusal(9, 0) == later
 
 
 def test_quiet_means_that_nothing_is_in_flight():

@@ -36,7 +36,7 @@ def test_every_option_of_the_limits_is_a_setting():
     """The limits table names real options."""
     options = {row.option for row in rows()}
     named = set(re.findall(r"\| `(--max-[\w-]+)` \|", README))
-    assert len(named) == 4
+    assert len(named) == 6
     assert named <= options
 
 

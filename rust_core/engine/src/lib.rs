@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod limits;
 pub mod market;
 pub mod published;
+pub mod queue;
 pub mod replay;
 pub mod ring;
 pub mod risk;

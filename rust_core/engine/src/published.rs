@@ -20,7 +20,7 @@ const BIDS: usize = 10;
 const ASKS: usize = BIDS + 2 * DEPTH;
 const WORDS: usize = ASKS + 2 * DEPTH;
 /// Trades that stay readable.
-const TRADES: usize = 1024;
+const TRADES: usize = if cfg!(loom) { 1 } else { 1024 };
 
 /// One trade of the venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

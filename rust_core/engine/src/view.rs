@@ -4,7 +4,7 @@ pub use crate::published::{Published, Trade, Trades, TradesRead};
 use crate::units::{Price, Qty, Side};
 
 /// Levels a side that are published to readers.
-pub const DEPTH: usize = 100;
+pub const DEPTH: usize = if cfg!(loom) { 1 } else { 100 };
 
 /// One price of one side with the quantity that rests there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,9 +1,9 @@
 //! Waking the executor: a flag that can be waited for, and the two prices that make it worth raising.
 
-use std::sync::atomic::{AtomicI64, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sync::{AtomicI64, Condvar, Mutex, Ordering, fence, hold, wait_while};
 use crate::units::Price;
 
 /// A flag that one thread raises and another waits for. Raising it twice before the wait counts once.
@@ -16,21 +16,16 @@ pub struct Signal {
 impl Signal {
     /// Raises the flag and wakes whoever waits. A flag that is up already has woken them.
     pub fn raise(&self) {
-        if !std::mem::replace(&mut *self.flag(), true) {
+        // A bool cannot be left half-written, so a panic elsewhere does not spoil it.
+        if !std::mem::replace(&mut *hold(&self.raised), true) {
             self.changed.notify_all();
         }
     }
 
     /// Waits until the flag is raised or `timeout` has passed. Clears the flag; true = it was raised.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.flag(), timeout, |raised| !*raised);
-        let mut flag = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut flag = wait_while(&self.changed, hold(&self.raised), timeout, |raised| !*raised);
         std::mem::take(&mut *flag)
-    }
-
-    fn flag(&self) -> MutexGuard<'_, bool> {
-        // A bool cannot be left half-written, so a panic elsewhere does not spoil it.
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +84,7 @@ impl CrossWatch {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -1,58 +1,17 @@
 //! The desk shared by threads: races for the last room, and the order of durable, told and sent.
 
+mod desks;
+
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use engine::desk::{Command, Desk, Event, Health, Opened, OrderRequest, Outcome, Profile, SharedDesk, Started, Tif};
-use engine::published::Published;
-use engine::risk::{Assets, Instrument, Limits, Rate};
-use engine::units::{E8, Money, Now, Price, Qty, Side};
-use engine::view::{Level, Sync, TopOfBook};
-use engine::wake::{CrossWatch, Signal};
-
-const NOW: Now = Now { mono_ns: 1, utc_ns: 1 };
+use desks::{Audit, NOW, at, desk, limits, order};
+use engine::desk::{Command, Outcome};
+use engine::units::{E8, Now, Side};
 
 /// So far apart that the attempts cap never speaks, however many threads use the same steps.
 fn later(step: i64) -> Now {
-    let ns = NOW.mono_ns + step * 100_000_000;
-    Now { mono_ns: ns, utc_ns: ns }
-}
-
-fn limits(orders_per_second: u32) -> Limits {
-    let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
-    Limits {
-        order_notional: usdt(50_000),
-        position: Qty(5 * E8),
-        orders_per_second,
-        daily_loss: usdt(10_000),
-        ..Limits::caps()
-    }
-}
-
-fn desk(orders_per_second: u32) -> Arc<SharedDesk> {
-    let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
-    let level = |price: i64| Level { price: Price(price * E8), quantity: Qty(100 * E8) };
-    let (bid, ask) = (level(10), level(11));
-    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live };
-    published.write(&top, 1, [bid].into_iter(), [ask].into_iter());
-    let instrument = Instrument {
-        tick: Price(1),
-        step: Qty(1),
-        min_quantity: Qty(1),
-        max_quantity: Qty(100 * E8),
-        min_notional: Money(1),
-    };
-    let limits = limits(orders_per_second);
-    let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published);
-    let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
-    let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
-    let started = Started { build: "test".into(), seed: 1, limits, instrument, memory: false };
-    desk.start(Opened { version: 1, profile }, started, false, NOW).expect("a new journal");
-    Arc::new(desk)
-}
-
-fn order(side: Side, quantity: i64) -> OrderRequest {
-    OrderRequest { side, quantity: Qty(quantity), limit: None, tif: Tif::Ioc, reduce: false, client_id: None }
+    at(NOW.mono_ns + step * 100_000_000)
 }
 
 #[test]
@@ -89,15 +48,9 @@ fn eight_threads_never_break_a_limit_and_lose_no_event() {
         .collect();
     workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
     let events = desk.next_events(10_000, Duration::ZERO);
-    assert!(events.iter().map(|stamped| stamped.seq).eq(1..=events.len() as u64));
-    let (mut buys, mut sells) = (0, 0);
-    for stamped in &events {
-        if let Event::Accepted(accepted) = &stamped.event {
-            let side = if accepted.request.side == Side::Buy { &mut buys } else { &mut sells };
-            *side += accepted.request.quantity.0;
-        }
-    }
-    assert!(buys <= 5 * E8 && sells <= 5 * E8, "reserved {buys} and {sells}");
+    let mut audit = Audit::new(&limits(1_000));
+    events.iter().for_each(|stamped| audit.read(stamped));
+    let buys = desk.read(|desk, _| desk.state.orders.reserved(Side::Buy).0).expect("no panic");
     assert!(5 * E8 - buys < 7 * E8 / 10, "room was left: {buys}");
 }
 

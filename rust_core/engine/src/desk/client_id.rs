@@ -26,9 +26,14 @@ impl ClientId {
         Some(id)
     }
 
+    /// The id's letters and digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+
     /// The id's text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..usize::from(self.length)]).expect("made of ASCII")
+        std::str::from_utf8(self.as_bytes()).expect("made of ASCII")
     }
 }
 

@@ -65,7 +65,7 @@ fn shape(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
 
 fn client_id(state: &State, request: &OrderRequest, breaches: &mut Breaches) {
     let Some(id) = request.client_id else { return };
-    if state.client_ids.contains(id.as_str()) && Control::DuplicateId.on() {
+    if state.client_ids.contains(id.as_bytes()) && Control::DuplicateId.on() {
         breaches.flag(Reason::DuplicateId);
     }
 }

@@ -2,25 +2,26 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// A set of names that only grows. Its text form is a count and a digest over the names in their order, so that the
 /// state's text stays short however long the journal is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
-    names: HashSet<Box<str>>,
+    names: HashSet<Box<[u8]>, RandomState>,
     digest: u64,
 }
 
 impl Seen {
     /// True if the name was used.
-    pub fn contains(&self, name: &str) -> bool {
-        self.names.contains(name)
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.names.contains(name.as_ref())
     }
 
     /// Uses a name up; false if it was used before.
     pub fn insert(&mut self, name: &str) -> bool {
-        let new = self.names.insert(name.into());
+        let new = self.names.insert(name.as_bytes().into());
         if new {
             // FNV-1a (Fowler, Noll, Vo) over the bytes and an end mark, which no name holds.
             let bytes = name.bytes().chain([0]);
@@ -58,6 +59,13 @@ mod tests {
         let mut seen = Seen::default();
         assert!(!seen.contains("a1") && seen.insert("a1") && seen.contains("a1") && !seen.insert("a1"));
         assert!(!seen.contains("A1"));
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart_at_every_length() {
+        let (mut seen, all) = (Seen::default(), "a".repeat(40));
+        (1..=40).for_each(|length| assert!(!seen.contains(&all[..length]) && seen.insert(&all[..length])));
+        assert!((1..=40).all(|length| seen.contains(&all[..length])));
     }
 
     #[test]

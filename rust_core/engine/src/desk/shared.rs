@@ -1,19 +1,20 @@
 //! The desk as threads share it: one short lock for decisions, a bounded ring to the journal, one wake-up.
 //!
-//! Lock order: `journal` or `desk`, never both at once by one thread. No caller holds the GIL's needs inside: nothing
-//! here touches Python, waits for I/O or blocks while the desk is locked.
+//! Lock order: `journal`, then `desk` for the swap of two pointers. No caller holds the GIL's needs inside: nothing here
+//! touches Python, waits for I/O or blocks while the desk is locked.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
-
-use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::control::Control;
 use crate::desk::{
     Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Refused, Report, Stamped, Started,
 };
 use crate::published::Published;
+use crate::queue::Queue;
 use crate::risk::{Assets, Breach, Breaches, Limits, Loosened, Reason};
+use crate::sync::{Mutex, MutexGuard, hold};
 use crate::units::{Now, Qty, Side};
 use crate::view::{TopOfBook, View};
 use crate::wake::Signal;
@@ -23,14 +24,14 @@ pub const RING: usize = 8_192;
 
 struct Deciding {
     desk: Desk,
-    events: Producer<Stamped>,
+    events: Queue<Stamped>,
     view: View,
 }
 
 /// A desk shared by the terminal, the journal thread, the executor and the clock.
 pub struct SharedDesk {
     deciding: Mutex<Deciding>,
-    journal: Mutex<Consumer<Stamped>>,
+    journal: Mutex<VecDeque<Stamped>>,
     ready: Signal,
     published: Arc<Published>,
 }
@@ -38,7 +39,7 @@ pub struct SharedDesk {
 impl SharedDesk {
     /// Shares `desk`, which prices on what `published` shows.
     pub fn new(desk: Desk, published: Arc<Published>) -> SharedDesk {
-        let (events, journal) = RingBuffer::new(RING);
+        let (events, journal) = Queue::new(RING);
         SharedDesk {
             deciding: Mutex::new(Deciding { desk, events, view: View::default() }),
             journal: Mutex::new(journal),
@@ -54,22 +55,24 @@ impl SharedDesk {
 
     /// True once a panic broke the desk: every later order is refused with `ENGINE_FAULT`.
     pub fn faulted(&self) -> bool {
-        self.deciding.is_poisoned()
+        self.lock().is_none()
     }
 
     /// Decides an order at once; also returns the number of the newest event then, 0 where none was written. What
     /// follows is told only after that number is [`SharedDesk::committed`].
     pub fn submit(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
-        let decided = self.decide(request, now);
-        self.ready.raise();
-        decided
+        let (outcome, seq) = self.decide(request, now);
+        if seq > 0 {
+            self.ready.raise();
+        }
+        (outcome, seq)
     }
 
     fn decide(&self, request: &OrderRequest, now: Now) -> (Outcome, u64) {
         let Some(mut deciding) = self.lock() else { return (fault(request), 0) };
         let deciding = &mut *deciding;
-        if deciding.events.slots() < RING / 4 + OPEN_MAX {
-            return (full(request, deciding.events.slots()), 0);
+        if deciding.events.spare() < RING / 4 + OPEN_MAX {
+            return (full(request, deciding.events.spare()), 0);
         }
         if let Err(capped) = deciding.desk.attempt(now) {
             return (refusal(request, capped), 0);
@@ -99,10 +102,13 @@ impl SharedDesk {
     pub fn command_at(&self, command: &Command, now: Now) -> (Outcome, u64) {
         let Some(mut deciding) = self.lock() else { return (Outcome::Withheld(Reason::EngineFault), 0) };
         self.published.view_for(Side::Buy, Qty(0), &mut deciding.view);
+        let before = deciding.desk.state.seq;
         let outcome = deciding.run(command, now);
         let seq = deciding.desk.state.seq;
         drop(deciding);
-        self.ready.raise();
+        if seq > before {
+            self.ready.raise();
+        }
         (outcome, seq)
     }
 
@@ -136,7 +142,7 @@ impl SharedDesk {
 
     /// Slots of the ring that are free: an executor holds its reports back while there are few.
     pub fn spare(&self) -> usize {
-        self.lock().map_or(0, |deciding| deciding.events.slots())
+        self.lock().map_or(0, |deciding| deciding.events.spare())
     }
 
     /// The limits of a run to begin that allow more than those of the run before.
@@ -176,18 +182,19 @@ impl SharedDesk {
 
     /// Waits up to `timeout` for events and takes up to `most` of them, oldest first.
     pub fn next_events(&self, most: usize, timeout: Duration) -> Vec<Stamped> {
-        let taken = self.take(most);
-        if !taken.is_empty() || timeout.is_zero() {
-            return taken;
+        let mut taken = self.take(most);
+        // The signal may still be up for events that were taken before it was raised: then there is nothing, once.
+        while taken.is_empty() && !timeout.is_zero() && self.ready.wait(timeout) {
+            taken = self.take(most);
         }
-        self.ready.wait(timeout);
-        self.take(most)
+        taken
     }
 
     fn take(&self, most: usize) -> Vec<Stamped> {
-        let mut journal = self.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let count = journal.slots().min(most);
-        (0..count).filter_map(|_| journal.pop().ok()).collect()
+        let mut journal = hold(&self.journal);
+        // Events are whole or absent, so those of a desk that a panic broke still belong in the journal.
+        let count = hold(&self.deciding).events.hand_over(&mut journal, most);
+        journal.drain(..count).collect()
     }
 
     /// Everything up to `seq` is durable.
@@ -239,9 +246,7 @@ impl Deciding {
                 "order {order} released before its intent was durable"
             );
         }
-        desk.run(command, now, view, |stamped| {
-            events.push(stamped).unwrap_or_else(|_| panic!("the ring to the journal is full"));
-        })
+        desk.run(command, now, view, |stamped| events.push(stamped))
     }
 }
 
