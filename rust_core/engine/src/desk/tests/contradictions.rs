@@ -149,6 +149,9 @@ fn a_stray_says_what_its_trades_say_and_counts_them_once() {
     holds(&room, of(vec![shared.trades[0], other]));
     holds(&room, of(vec![nameless, other]));
     breaks(&room, of(vec![other, shared.trades[0]]), "trade \"stray\" counted twice");
+    let beyond = |cause| event(Stray { trades: vec![other], cause, ..shared.clone() });
+    evolve(&mut room.desk.state, &beyond(StrayCause::Overfill), at(0));
+    breaks(&room, beyond(StrayCause::FillAfterEnd), "trade \"other\" counted twice");
 }
 
 #[test]
