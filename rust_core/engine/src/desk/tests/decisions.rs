@@ -175,3 +175,16 @@ fn orders_are_counted_by_what_became_of_them() {
     room.run(Command::Report(Report::Ended { order, state: End::Canceled, reason: Reason::User }), 0);
     assert_eq!(room.desk.state.counts, Counts { accepted: 2, refused: 2, filled: 1, canceled: 1 });
 }
+
+#[test]
+fn open_orders_that_must_reduce_are_counted_while_they_are_open() {
+    let mut room = long();
+    let marked = OrderRequest { reduce: true, ..limit(Side::Sell, "0.5", "10200") };
+    let (ends, fills) = (rests(&mut room, marked), rests(&mut room, marked));
+    rests(&mut room, limit(Side::Buy, "0.1", "9900"));
+    assert_eq!(room.desk.state.orders.reducing, 2);
+    room.run(Command::Report(Report::Ended { order: ends, state: End::Canceled, reason: Reason::User }), 0);
+    assert_eq!(room.desk.state.orders.reducing, 1);
+    room.fill(fills, "0.5", "10200", 0);
+    assert_eq!(room.desk.state.orders.reducing, 0);
+}
