@@ -8,11 +8,8 @@ use super::*;
 /// Writes events that nobody reads until `free` slots are left; ends with trading halted.
 fn leave(desk: &SharedDesk, free: usize) {
     let halt = || Command::Halt(Halt::new("OPERATOR", "again"));
-    while desk.spare() > free {
-        desk.command(&halt(), at(0));
-        if desk.spare() > free {
-            desk.command(&Command::Resume, at(0));
-        }
+    for turn in 0..desk.spare() - free {
+        desk.command(&if turn % 2 == 0 { halt() } else { Command::Resume }, at(0));
     }
     if desk.read(|desk, _| desk.state.halted.is_none()) == Some(true) {
         desk.next_events(1, Duration::ZERO);
