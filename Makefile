@@ -9,6 +9,7 @@
 .SUFFIXES:
 
 BIN := .venv/bin
+CARGO_MUTANTS := 27.1.0
 CORE := pytrader/_core.abi3.so
 # Folders are listed too: their time changes when a file is added or removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
@@ -61,12 +62,17 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: .venv/dev ## the long proofs: loom, threads, many random frames and orders, the oracle, kills, a long journal (about 40 minutes)
+soak: .venv/dev ## the long proofs: loom, threads, many random frames and orders, the oracle, kills, a long journal (about 40 minutes); see also mutants
 	$(BIN)/python tests/soak_threads.py
 	PROPTEST_CASES=20000 cargo test --locked --quiet --release
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak 20000 $(ARGS)
 	$(BIN)/python tests/soak_crash.py 200
 	$(BIN)/python tests/soak_load.py
+
+.PHONY: mutants
+mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 runs the first part of eight
+	@cargo mutants --version 2>/dev/null | grep -q ' $(CARGO_MUTANTS)$$' || cargo install --locked cargo-mutants@$(CARGO_MUTANTS)
+	$(BIN)/python tests/soak_mutants.py $(SHARD)
 
 .PHONY: clean
 clean: ## remove what was built (the journals in the state folder stay)
@@ -75,7 +81,7 @@ clean: ## remove what was built (the journals in the state folder stay)
 
 .PHONY: help
 help: ## this list; ARGS="..." is handed on to the program
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 .venv/made: pyproject.toml constraints.txt $(if $(filter-out $(CURDIR),$(MADE_FOR))$(if $(MADE_FOR),,missing),MOVED)
 	@python=$$(setup/tools.sh) || exit 1; \

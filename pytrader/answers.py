@@ -11,9 +11,10 @@ import orjson
 from pytrader import grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
+from pytrader.figures import printable
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
-from pytrader.outcomes import is_settled
+from pytrader.outcomes import ending, is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ class Answers:
 
     def _order(self, order: grammar.Order) -> Iterator[Answer]:
         ticket = self._trader.submit(order)
-        if self._await_orders:
+        if self._await_orders or ticket.untold:
             yield outcome(ticket, self._trader.market)
 
     def _whatif(self, asked: grammar.Whatif) -> Iterator[Answer]:
@@ -181,30 +182,38 @@ def outcome(ticket: Ticket, market: Market) -> Answer:
     if ticket.accepted and not is_settled(events):
         texts.append(_UNKNOWN)
     if not ticket.accepted:
-        texts += refusal_details(events[0].facts) if events else [str(ticket.verdict.reason)]
+        facts = _refusal(ticket, events)
+        texts += refusal_details(facts) if events else [str(facts["sentence"]), *refusal_details(facts)]
     return Answer("\n".join(texts), _outcome_data(ticket, events), _outcome_code(ticket, events))
 
 
 def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
+    named = {} if ticket.order.client_id is None else {"client_id": ticket.order.client_id}
     if not ticket.accepted:
-        facts = events[0].facts if events else {"sentence": ticket.verdict.reason}
-        return {"accepted": False, "codes": ticket.verdict.codes, **facts}
+        return {"accepted": False, **named, "codes": ticket.verdict.codes, **_refusal(ticket, events)}
     if not events:  # the journal has nothing of it: neither is it told as accepted nor by a number
-        return {"accepted": None, "state": "unsaved", "error": _UNKNOWN}
+        return {"accepted": None, **named, "state": "unsaved", "error": _UNKNOWN}
     fills = [event.facts for event in events if event.kind == "filled"]
-    data: dict[str, Any] = {"accepted": True, "order": ticket.order_id, "state": _state(events), "fills": fills}
-    if events and events[-1].kind == "ended":
-        data["reason"] = events[-1].facts["reason"]
+    state, end = _state(events), ending(events)
+    data: dict[str, Any] = {"accepted": True, "order": ticket.order_id, **named, "state": state, "fills": fills}
+    if end is not None and end.kind == "ended":
+        data["reason"] = end.facts["reason"]
     return data
 
 
+def _refusal(ticket: Ticket, events: list[Event]) -> dict[str, Any]:
+    """Return what the journal says of a refusal, or the verdict where it has no event, or not yet."""
+    if events:
+        return events[0].facts
+    facts: dict[str, Any] = orjson.loads(ticket.verdict.detail or "{}")
+    return {"breaches": [], "largest": None, "sentence": ticket.verdict.reason, **facts}
+
+
 def _state(events: list[Event]) -> str:
-    newest = events[-1]
-    if newest.kind == "ended":
-        return str(newest.facts["state"])
-    if newest.facts.get("done"):
-        return "filled"
-    return "resting" if any(event.kind == "resting" for event in events) else "pending"
+    end = ending(events)
+    if end is None:
+        return next((event.kind for event in reversed(events) if event.kind in ("resting", "unknown")), "pending")
+    return "filled" if end.kind == "filled" else str(end.facts["state"])
 
 
 def _outcome_code(ticket: Ticket, events: list[Event]) -> int:
@@ -237,16 +246,17 @@ def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[st
 
 _COLUMNS = {
     "fills": ("time", "order", "side", "quantity", "average", "fee", "realised"),
-    "orders": ("time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason"),
-    "rejects": ("time", "side", "quantity", "limit", "codes"),
+    "orders": ("time", "order", "side", "quantity", "limit", "tif", "filled", "state", "reason", "client_id"),
+    "rejects": ("time", "side", "quantity", "limit", "codes", "client_id"),
 }
+_ONLY_IF_GIVEN = "client_id"
 
 
 def _table(what: str, rows: list[dict[str, Any]]) -> str:
     """Return rows of the journal as a table with the columns that fit a screen; times are UTC."""
     if not rows:
         return f"No {what} yet."
-    names = _COLUMNS[what]
+    names = [name for name in _COLUMNS[what] if name != _ONLY_IF_GIVEN or any(row[name] for row in rows)]
     cells = [[_cell(row, name) for name in names] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
     lines = [names, *cells]
@@ -257,4 +267,4 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if name == "time":
         return iso(row["utc_ns"])[11:23]
     value = row[name]
-    return "" if value is None else status.printable(str(value))
+    return "" if value is None else printable(str(value))

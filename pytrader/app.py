@@ -19,6 +19,7 @@ from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
 from pytrader.feed import Feed, FeedSettings
 from pytrader.lines import Market, line_of
+from pytrader.loosening import LooserLimits, refused
 from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
 from pytrader.trader import Trader
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytrader.dispatch import Outlet
     from pytrader.events import Event
+    from pytrader.loosening import Looser
     from pytrader.settings import Settings
     from pytrader.venues.venue import Venue
 
@@ -79,23 +81,27 @@ class App:
         *,
         outlets: Sequence[Outlet] = (),
         show_top: Callable[[str], None] = lambda _: None,
+        confirm: Callable[[Looser], bool] = refused,
     ) -> None:
         """Build everything for the journal in `folder`; `outlets` take committed events, `show_top` each second's line.
 
-        Raises JournalError if the journal cannot be used or belongs to something else, OSError or VenueError if the
-        venue cannot be asked for its filters.
+        `confirm` is asked if limits would allow more than at the last start, before anything runs or is journaled.
+        Raises LooserLimits if it says no, JournalError if the journal cannot be used or belongs to something else,
+        OSError or VenueError if the venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
         self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
             self.log = _open_log(folder, settings.log_level)
-            self._build(outlets, show_top)
+            self._build(outlets, show_top, confirm)
         except BaseException:
             self.journal.close()
             _close_log(logging.getLogger(f"pytrader.{folder}"))
             raise
 
-    def _build(self, outlets: Sequence[Outlet], show_top: Callable[[str], None]) -> None:
+    def _build(
+        self, outlets: Sequence[Outlet], show_top: Callable[[str], None], confirm: Callable[[Looser], bool]
+    ) -> None:
         settings, log = self.settings, self.log
         settings.demand("execution", EXECUTIONS)
         venue = venue_of(settings)
@@ -107,9 +113,8 @@ class App:
                 "%s does not take orders for %s now; fills here are simulated all the same", venue.name, venue.symbol
             )
         self.desk = Desk(self.book, rules(settings, instrument))
-        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
         seed = secrets.randbits(63) if settings.seed is None else settings.seed
-        resting = self.desk.start(seed)
+        resting = self._take_up(seed, confirm)
         simulator = Simulator(
             self.book,
             self.desk,
@@ -142,6 +147,15 @@ class App:
             "clock": self.clock,
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
+
+    def _take_up(self, seed: int, confirm: Callable[[Looser], bool]) -> list[int]:
+        """Take up the journal, once looser limits are confirmed; return the orders that rest again."""
+        settings = self.settings
+        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
+        looser = self.desk.loosened()
+        if looser and not confirm(looser):
+            raise LooserLimits(looser)
+        return self.desk.start(seed, bool(looser))
 
     def start(self) -> None:
         """Start every thread."""

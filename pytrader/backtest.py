@@ -323,6 +323,7 @@ def report(session: Session) -> dict[str, Any]:
         "accepted": page["counts"]["accepted"],
         "canceled": page["counts"]["canceled"],
         "open": page["counts"]["open"],
+        "attempts_capped": page["attempts_capped"],
         "fills": _facts(paper.events, "filled"),
         "rejects": _facts(paper.events, "refused"),
         **{key: page[key] for key in ("position", "entry", "realised", "unrealised", "fees", "equity")},
@@ -342,6 +343,7 @@ def describe(session: Session, row: dict[str, Any]) -> str:
     at = "" if row["entry"] is None else f" @ {row['entry']}"
     unrealised = "unknown" if row["unrealised"] is None else row["unrealised"]
     ends = f"{row['canceled']} canceled, {row['open']} open, {row['cancels_missed']} cancels too late"
+    ends += f", {row['attempts_capped']} capped" if row["attempts_capped"] else ""
     lines = [
         f"Frames    {row['frames']}: {row['applied']} applied, {row['gaps']} gaps; {row['sync']} at the end",
         f"Commands  {row['commands']}: {row['accepted']} accepted, {len(row['rejects'])} rejected, {ends}",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytrader.settings import Settings
 
-OK, ERROR, USAGE, NO_DATA = 0, 1, 2, 5
+OK, ERROR, USAGE, LOOSER, NO_DATA = 0, 1, 2, 4, 5
 NO_NETWORK = "; check the network, or trade on the offline market: pytrader demo"
 EXAMPLES = """examples:
   pytrader demo                            trade on the offline market
@@ -29,7 +29,8 @@ EXAMPLES = """examples:
   pytrader export csv --what fills         every fill as CSV
   pytrader replay frames.jsonl.gz --json   feed a recording through the book
 
-exit codes: 0 ok, 1 error, 2 usage or configuration, 3 an order was refused by risk, 5 no or stale data"""
+exit codes: 0 ok, 1 error, 2 usage or configuration, 3 an order was refused by risk, 4 looser limits were not
+confirmed, 5 no or stale data"""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -68,9 +69,12 @@ def _code(error: Exception) -> int | None:
     from pytrader.export import ExportError
     from pytrader.fetch import FetchError
     from pytrader.journal import JournalError, JournalLocked
+    from pytrader.loosening import LooserLimits
     from pytrader.sandbox.process import OfflineMarketError
     from pytrader.venues import VenueError
 
+    if isinstance(error, LooserLimits):
+        return LOOSER
     if isinstance(error, table.SettingsError | JournalLocked):
         return USAGE
     if isinstance(error, FetchError | VenueError):
@@ -103,6 +107,9 @@ def _add_sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         parser.add_argument("--json", action="store_true", help="answer piped commands as JSON lines")
         parser.add_argument("--keep-open", action="store_true", help="leave resting orders open at the end")
         parser.add_argument("--fresh", action="store_true", help="start a new journal; the old one is moved aside")
+        parser.add_argument(
+            "--loosen", action="store_true", help="confirm limits that allow more than the last start's"
+        )
         if name == "demo":
             parser.add_argument("--auto", action="store_true", help="show a scripted session and end")
 
@@ -164,7 +171,7 @@ def _demo(given: argparse.Namespace) -> int:
     from pytrader.terminal import Options, offline, run_session
 
     settings = _settings(given)
-    options = Options(auto=given.auto, as_json=given.json, keep_open=given.keep_open)
+    options = Options(auto=given.auto, as_json=given.json, keep_open=given.keep_open, loosen=given.loosen)
     with (
         tempfile.TemporaryDirectory(prefix="pytrader-") as temporary,
         OfflineMarket.start(settings.market_seed, settings.scenario) as market,
@@ -180,7 +187,8 @@ def _run(given: argparse.Namespace) -> int:
 
     settings = _settings(given)
     _make_fresh(given, settings.folder())
-    return run_session(settings, settings.folder(), Options(as_json=given.json, keep_open=given.keep_open))
+    options = Options(as_json=given.json, keep_open=given.keep_open, loosen=given.loosen)
+    return run_session(settings, settings.folder(), options)
 
 
 def _make_fresh(given: argparse.Namespace, folder: Path) -> None:

@@ -24,13 +24,17 @@ _ID_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Buy or sell `quantity_e8` (above zero); without `limit_e8` a market order, which has no `tif`."""
+    """Buy or sell `quantity_e8` (above zero); without `limit_e8` a market order, which has no `tif`.
+
+    `client_id` is the caller's own name for it, 1 to 32 letters and digits: no second order of that name is accepted.
+    """
 
     side: str
     quantity_e8: int
     limit_e8: int | None = None
     tif: str | None = None
     reduce_only: bool = False
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,12 @@ class Whatif:
     limit_e8: int | None = None
     tif: str | None = None
     reduce_only: bool = False
+    client_id: str | None = None
 
     @property
     def order(self) -> Order:
         """Return the order that is asked about."""
-        return Order(self.side, self.quantity_e8, self.limit_e8, self.tif, self.reduce_only)
+        return Order(self.side, self.quantity_e8, self.limit_e8, self.tif, self.reduce_only, self.client_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +134,8 @@ Command = Order | Whatif | Cancel | Listing | Show | Csv | Halt | Resume | Flatt
 class Part(NamedTuple):
     """One argument: JSON key, attribute of the command, how it is read (ValueError says what to do) and written.
 
-    `lead` is the sign before it, `needs` the part without which it makes no sense, a `flag` is there or not, and `rest`
-    takes the rest of the line.
+    `lead` is the sign before it, as in the `sample`; `needs` is the part without which it makes no sense, a `flag` is
+    there or not, and `rest` takes the rest of the line.
     """
 
     key: str
@@ -142,6 +147,7 @@ class Part(NamedTuple):
     optional: bool = False
     absent: Any = None
     lead: str = ""
+    sample: str = ""
     needs: str = ""
     flag: bool = False
     rest: bool = False
@@ -149,14 +155,18 @@ class Part(NamedTuple):
     def takes(self, word: str) -> bool:
         """Tell whether this part may begin with `word`; a required part takes whatever stands in its place."""
         if self.lead:
-            return word == self.lead
+            return word.lower() == self.lead
         return not self.optional or not self.words or word.lower() in self.words
 
     @property
     def usage(self) -> str:
         """Return how help shows the part."""
-        text = f"{self.lead} {self.show}".strip()
+        text = self.led(self.show)
         return f"[{text}]" if self.optional else text
+
+    def led(self, text: str) -> str:
+        """Return `text` with its sign before it: @ stands apart, id= does not."""
+        return f"{self.lead}{'' if self.lead.endswith('=') else ' '}{text}".strip()
 
 
 class Row(NamedTuple):
@@ -205,6 +215,12 @@ def _whole(name: str, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _client_id(text: str) -> str:
+    if re.fullmatch("[A-Za-z0-9]{1,32}", text) is None:
+        raise ValueError("client_id must be 1 to 32 letters A to Z, a to z or digits, such as id=abc123")
+    return text
 
 
 def _word(name: str, *words: str) -> Callable[[str], str]:
@@ -259,13 +275,22 @@ def _order(*, tif: str | None, limit_e8: int | None, **rest: Any) -> Order:  # n
 
 def _whatif(**fields: Any) -> Whatif:  # noqa: ANN401 - the fields of Order
     order = _order(**fields)
-    return Whatif(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+    return Whatif(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only, order.client_id)
 
 
 _EXPORTS = ("fills", "orders", "rejects")
 _PARTS = (
     Part("quantity", "quantity_e8", "<size>", _amount("quantity", "0.25"), format_e8),
-    Part("price", "limit_e8", "<price>", _amount("price", "68000"), format_e8, optional=True, lead="@"),
+    Part(
+        "price",
+        "limit_e8",
+        "<price>",
+        _amount("price", "68000"),
+        format_e8,
+        optional=True,
+        lead="@",
+        sample="@ 68000",
+    ),
     Part("tif", "tif", "ioc|gtc", _word("tif", "ioc", "gtc"), words=("ioc", "gtc"), optional=True, needs="price"),
     Part(
         "reduce_only",
@@ -278,6 +303,7 @@ _PARTS = (
         absent=False,
         flag=True,
     ),
+    Part("client_id", "client_id", "<id>", _client_id, optional=True, lead="id=", sample="id=abc123"),
 )
 SIDE_KEY = "order_side"  # "side" alone names an order
 _SIDE = Part(SIDE_KEY, "side", "buy|sell", _word("whatif", "buy", "sell"), words=("buy", "sell"))
@@ -302,8 +328,26 @@ _SWITCH = Part("state", "on", "on|off", _switch, lambda on: "on" if on else "off
 
 
 _TABLE = (
-    Row("buy", Order, "buy at market, or at a limit price", "buy 0.25 @ 68000 ioc", _PARTS, {"side": "buy"}, _order),
-    Row("sell", Order, "sell; reduce = only shrink position", "sell 0.25 reduce", _PARTS, {"side": "sell"}, _order),
+    Row(
+        "buy",
+        Order,
+        "buy at market, or at a limit price",
+        "buy 0.25 @ 68000 ioc",
+        _PARTS,
+        {"side": "buy"},
+        _order,
+        "<size> [@ <price>] [ioc|gtc] ...",
+    ),
+    Row(
+        "sell",
+        Order,
+        "sell; reduce = only shrink position",
+        "sell 0.25 reduce id=abc123",
+        _PARTS,
+        {"side": "sell"},
+        _order,
+        "<size> [@ <price>] [ioc|gtc] ...",
+    ),
     Row(
         "whatif",
         Whatif,

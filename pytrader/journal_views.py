@@ -12,6 +12,12 @@ def _read(source: str, **fields: str) -> str:
     return ", ".join(f"json_extract({source}, '$.{path}') AS \"{name}\"" for name, path in fields.items())
 
 
+def _both(*names: str) -> str:
+    """Return SQL that shows fields which a fill of an order and a stray fill have alike."""
+    paths = ((f"json_extract(body, '$.filled.{name}'), json_extract(body, '$.stray.{name}')", name) for name in names)
+    return ", ".join(f'coalesce({path}) AS "{name}"' for path, name in paths)
+
+
 def _flag(source: str, name: str) -> str:
     """Return SQL that shows a JSON boolean as the text true or false, named by its last part."""
     return f"iif(json_extract({source}, '$.{name}'), 'true', 'false') AS {name.rpartition('.')[2]}"
@@ -26,20 +32,26 @@ _MARKET: Final = ", ".join(
 )
 _HEAD: Final = f"seq, utc_ns, {_MARKET}"
 
-# One row for each report of a fill; an order may have several. `levels` lists what was taken as quantity@price.
+# One row for each report of a fill; an order may have several. `levels` lists what was taken as quantity@price. A stray
+# fill has no order to be measured by: what is about one is NULL.
+_TRADES: Final = "json_each(body, iif(json_type(body, '$.stray') IS NULL, '$.filled.trades', '$.stray.trades')) trade"
 _FILLS: Final = f"""SELECT {_HEAD},
-  {_read("body", order="filled.order", side="filled.side", quantity="filled.filled", order_quantity="filled.quantity")},
-  {_flag("body", "filled.done")}, {_read("body", average="filled.average", cost="filled.cost", fee="filled.fee")},
-  (SELECT group_concat(json_extract(level.value, '$.quantity') || '@' || json_extract(level.value, '$.price'), ' ')
-    FROM json_each(body, '$.filled.trades') AS level) AS levels,
+  {_both("order", "side")},
+  coalesce(json_extract(body, '$.filled.filled'), json_extract(body, '$.stray.quantity')) AS quantity,
+  {_read("body", order_quantity="filled.quantity")},
+  {_flag("body", "filled.done")}, {_both("average", "cost", "fee")},
+  (SELECT group_concat(json_extract(trade.value, '$.quantity') || '@' || json_extract(trade.value, '$.price'), ' ')
+    FROM {_TRADES}) AS levels,
   {_flag("body", "filled.maker")},
   {_read("body", decision_mid="filled.decision_mid", arrival_mid="filled.arrival_mid")},
   {_read("body", delay_ns="filled.delay_ns", elapsed_ns="filled.elapsed_ns")},
   {_read("body", slippage_total="filled.slippage.total")},
   {_read("body", slippage_spread="filled.slippage.spread", slippage_depth="filled.slippage.depth")},
   {_read("body", slippage_delay="filled.slippage.delay", slippage_model="filled.slippage.model")},
-  {_read("body", realised="filled.realised", drift="filled.drift")}
-FROM {_BODIES} WHERE json_type(body, '$.filled') IS NOT NULL ORDER BY seq"""  # noqa: S608  (only names from this file)
+  {_both("realised")}, {_read("body", drift="filled.drift", stray="stray.cause")},
+  (SELECT group_concat(json_extract(trade.value, '$.id'), ' ') FROM {_TRADES}) AS trade_ids
+FROM {_BODIES} WHERE json_type(body, '$.filled') IS NOT NULL OR json_type(body, '$.stray') IS NOT NULL
+ORDER BY seq"""  # noqa: S608  (only names from this file)
 
 # One row for each accepted order, in the state its last event left it: beside a single max() SQLite takes bare columns
 # from the row that has the maximum. Quantities are added as integers of 10^-8: SQLite would add decimal text as floats.
@@ -47,7 +59,7 @@ _ORDERS: Final = f"""WITH life AS (
   SELECT events.seq, events.utc_ns, event.key AS kind, event.value AS body,
     json_extract(event.value, '$.order') AS id, json_extract(event.value, '$.filled') AS filled,
     coalesce(json_extract(event.value, '$.done'), event.key = 'ended') AS ends
-  FROM {_KINDS} WHERE event.key IN ('accepted', 'released', 'resting', 'filled', 'ended')
+  FROM {_KINDS} WHERE event.key IN ('accepted', 'released', 'resting', 'unknown', 'filled', 'ended')
 ), orders AS (
   SELECT id, max(seq) AS last_seq, utc_ns AS last_utc_ns, kind, ends, body,
     sum(seq) FILTER (WHERE kind = 'accepted') AS seq, sum(utc_ns) FILTER (WHERE kind = 'accepted') AS utc_ns,
@@ -64,7 +76,8 @@ SELECT seq, utc_ns, {_MARKET}, id AS "order",
     WHEN kind = 'filled' AND NOT ends THEN 'partially_filled' ELSE kind END AS state,
   iif(kind = 'ended', json_extract(body, '$.reason'), NULL) AS reason,
   rtrim(rtrim(printf('%d.%08d', filled_e8 / 100000000, filled_e8 % 100000000), '0'), '.') AS filled,
-  fills, iif(ends, last_seq, NULL) AS ended_seq, iif(ends, last_utc_ns, NULL) AS ended_utc_ns
+  fills, iif(ends, last_seq, NULL) AS ended_seq, iif(ends, last_utc_ns, NULL) AS ended_utc_ns,
+  {_read("accepted", client_id="client_id")}
 FROM orders ORDER BY seq"""  # noqa: S608  (only names from this file)
 
 # One row for each order that the risk check refused; `codes` and `breaches` list everything that stood against it.
@@ -80,7 +93,7 @@ _REJECTS: Final = f"""SELECT {_HEAD},
       || coalesce(' headroom=' || json_extract(breach.value, '$.headroom'), '')
       || coalesce(' retry_after_ms=' || json_extract(breach.value, '$.retry_after_ms'), ''), '; ')
     FROM json_each(body, '$.refused.breaches') AS breach) AS breaches,
-  {_read("body", largest="refused.largest", sentence="refused.sentence")}
+  {_read("body", largest="refused.largest", sentence="refused.sentence", client_id="refused.request.client_id")}
 FROM {_BODIES} WHERE json_type(body, '$.refused') IS NOT NULL ORDER BY seq"""  # noqa: S608  (only names from this file)
 
 VIEWS: Final = {"fills": _FILLS, "orders": _ORDERS, "rejects": _REJECTS}  # name -> its SELECT

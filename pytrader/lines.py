@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from pytrader.limits import changes, listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -67,7 +69,8 @@ def escaped(text: str) -> str:
 
 def _accepted(facts: Mapping[str, Any], market: Market) -> str:
     limit = "market" if facts["limit"] is None else market.price(Fraction(facts["limit"]))
-    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']})"
+    name = f", id {facts['client_id']}" if facts.get("client_id") else ""
+    return f"Order accepted: {_order(facts, facts['quantity'], market)} @ {limit} (order {facts['order']}{name})"
 
 
 def _filled(facts: Mapping[str, Any], market: Market) -> str:
@@ -95,6 +98,17 @@ def _resting(facts: Mapping[str, Any], market: Market) -> str:
     return f"Order resting: {order} @ {market.price(Fraction(facts['limit']))} (order {facts['order']})"
 
 
+def _unknown(facts: Mapping[str, Any], market: Market) -> str:
+    return f"Order unknown: {_order(facts, facts['quantity'], market)} (order {facts['order']}) has no answer yet"
+
+
+def _stray(facts: Mapping[str, Any], market: Market) -> str:
+    """Return the line of a fill that no open order accounts for; it may name no order."""
+    price = market.price(Fraction(facts["cost"]) / Fraction(facts["quantity"]))
+    named = "no order" if facts["order"] is None else f"order {facts['order']}"
+    return f"Stray fill: {_order(facts, facts['quantity'], market)} @ {price} ({named}) {facts['cause']}"
+
+
 def _order(facts: Mapping[str, Any], quantity: str | Fraction, market: Market) -> str:
     return f"{facts['side'].upper()} {plain(quantity)} {market.base}"
 
@@ -102,6 +116,16 @@ def _order(facts: Mapping[str, Any], quantity: str | Fraction, market: Market) -
 def _halted(facts: Mapping[str, Any], _: Market) -> str:
     cause = ": ".join(filter(None, (facts["cause"], facts["detail"])))
     return f"Trading halted: {cause}; `resume` allows orders again"
+
+
+def _clock_jumped(facts: Mapping[str, Any], _: Market) -> str:
+    by_ns = facts["by_ns"]
+    moved = f"{fixed(Fraction(abs(by_ns), 10**9), 3)} s {'ahead' if by_ns > 0 else 'back'}"
+    return f"Clock jumped: UTC went {moved} against the monotonic clock; no new day begins until `resume`"
+
+
+def _limits_changed(facts: Mapping[str, Any], _: Market) -> str:
+    return f"Limits changed since the last start: {listed(changes(facts['old'], facts['new']))}"
 
 
 def _loss_latched(facts: Mapping[str, Any], market: Market) -> str:
@@ -124,10 +148,14 @@ _WORDS: Final[dict[str, Callable[[Mapping[str, Any], Market], str]]] = {
     "accepted": _accepted,
     "filled": _filled,
     "resting": _resting,
+    "unknown": _unknown,
+    "stray": _stray,
     "refused": _refused,
     "ended": _ended,
     "halted": _halted,
     "resumed": lambda _facts, _market: "Trading resumed",
+    "clock_jumped": _clock_jumped,
+    "limits_changed": _limits_changed,
     "loss_latched": _loss_latched,
     "day_started": _day_started,
 }

@@ -37,6 +37,10 @@ def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
         "max_position_e8": settings.max_position_e8,
         "max_orders_per_second": settings.max_orders_per_second,
         "max_daily_loss_e8": settings.max_daily_loss_e8,
+        "price_band_e8": bps(settings.max_price_band_bps * 10**8),
+        "max_attempts_per_second": settings.max_attempts_per_second,
+        "runaway_refusals": settings.runaway_refusals,
+        "repeat_window_ms": settings.repeat_window_ms,
         "slippage_e8": bps(settings.slippage_bps_e8),
         "stale_after_ms": settings.stale_after_ms,
     }

@@ -112,8 +112,8 @@ def _tokens(line: str, pattern: str) -> Iterator[Token]:
 
 
 def _arguments(row: Row, line: str) -> Iterator[Token]:
-    """Yield the words after the command: in an order @ stands alone, elsewhere quotation marks hold a word together."""
-    words = _tokens(line, r"@|[^\s@]+" if any(part.lead for part in row.parts) else r'"[^"]*"|\S+')
+    """Yield the words after the command: in an order @ and id= stand alone, elsewhere quotation marks join."""
+    words = _tokens(line, r"@|(?i:id=)|[^\s@]+" if any(part.lead for part in row.parts) else r'"[^"]*"|\S+')
     next(words)
     return words
 
@@ -138,7 +138,9 @@ def _read(row: Row, line: str, words: list[Token]) -> tuple[dict[str, Any], dict
             raise CommandError(_unexpected(row, word, left), word.column)
         if part.lead:
             if not words:
-                raise CommandError(f"{part.lead} needs a {part.key}, such as @ 68000", word.column + 1)
+                raise CommandError(
+                    f"{part.lead} needs a {part.key}, such as {part.sample}", word.column + len(part.lead)
+                )
             word = words.pop(0)
         text = word.text
         if part.rest:
@@ -270,7 +272,7 @@ def _taken_apart(command: Command) -> tuple[Row, list[tuple[Part, Any]]]:
 def text_of(command: Command) -> str:
     """Return the line that parses to `command`."""
     row, pairs = _taken_apart(command)
-    return " ".join([row.name, *(f"{part.lead} {part.write(value)}".strip() for part, value in pairs)])
+    return " ".join([row.name, *(part.led(part.write(value)) for part, value in pairs)])
 
 
 def json_of(command: Command) -> str:
@@ -305,8 +307,8 @@ def hints(before: str) -> tuple[str, list[Hint]]:
 def _hints_of(row: Row, before: str) -> tuple[str, list[Hint]]:
     words = list(_arguments(row, before))
     leads = {part.lead for part in row.parts if part.lead}
-    current = words.pop().text if words and not before.endswith(" ") and words[-1].text not in leads else ""
-    lead = words.pop().text if words and words[-1].text in leads else ""
+    current = words.pop().text if words and not before.endswith(" ") and words[-1].text.lower() not in leads else ""
+    lead = words.pop().text.lower() if words and words[-1].text.lower() in leads else ""
     try:
         values, _, left = _read(row, before, words)
     except CommandError:

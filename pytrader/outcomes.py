@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 KEPT = 4_096
 
 
+def ending(events: list[Event]) -> Event | None:
+    """Return the event that ended an order, None while it is open. A stray fill of it may come later."""
+    return next((event for event in reversed(events) if event.kind == "ended" or event.facts.get("done")), None)
+
+
 def is_over(events: list[Event]) -> bool:
-    """Tell whether the newest of an order's events ended it."""
-    return bool(events) and (events[-1].kind == "ended" or bool(events[-1].facts.get("done")))
+    """Tell whether one of an order's events ended it."""
+    return ending(events) is not None
 
 
 def is_settled(events: list[Event]) -> bool:
@@ -47,7 +52,8 @@ class Outcomes:
             self._seq = event.seq
             if event.kind == "refused":
                 self._keep(self._refusals, event.seq, event)
-            if event.order_id is not None:
+            foreign = event.facts.get("cause") == "FOREIGN_FILL"  # its number may be given to an order of ours later
+            if event.order_id is not None and not foreign:
                 self._take_order(event.order_id, event)
             self._changed.notify_all()
 
@@ -76,10 +82,14 @@ class Outcomes:
         return self._wait(lambda: self._seq >= seq, timeout_s)
 
     def refusal(self, seq: int, timeout_s: float) -> Event | None:
-        """Wait until event `seq` is durable and return it if it is a refusal."""
-        self.wait_durable(seq, timeout_s)
+        """Wait until event `seq`, the last of one decision, is durable; return the refusal that stands in it, if any.
+
+        A refusal that halts trading has events behind it; a decision without an event has `seq` 0.
+        """
+        if not self.wait_durable(seq, timeout_s):
+            return None
         with self._changed:
-            return self._refusals.get(seq)
+            return next((event for at, event in reversed(self._refusals.items()) if at <= seq), None)
 
     def wait(self, order_id: int, until: Callable[[list[Event]], bool], timeout_s: float) -> list[Event]:
         """Wait until an order's events satisfy `until`, at most `timeout_s`; return what is known then."""

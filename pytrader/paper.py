@@ -120,7 +120,7 @@ class PaperDesk:
         if not isinstance(command, Order):
             raise TypeError(f"not an order: {order!r}")
         side, quantity, limit, tif = command.side, command.quantity_e8, command.limit_e8, command.tif
-        verdict = self.desk.submit(side, quantity, limit, tif, command.reduce_only, None, *self.now)
+        verdict = self.desk.submit(side, quantity, limit, tif, command.reduce_only, command.client_id, *self.now)
         self._settle()
         return verdict
 

@@ -13,23 +13,20 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 
-from pytrader._core import format_e8, parse_e8
+from pytrader import setting_kinds as kinds
+from pytrader.setting_kinds import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 PREFIX = "PYTRADER_"
 COMMAND_LINE, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
 ENV_FILE_MAX_BYTES = 65_536
-_CAP = " (the cap, 10 times the default, is compiled in)"
-_I64_MAX = 2**63 - 1
 _KEY_NAME = re.compile(r".*_(KEY|SECRET|PASSPHRASE)")
 
 
@@ -37,133 +34,28 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message has one line per fault: setting, source, value, what is allowed."""
 
 
-class Secret:
-    """A key or pass phrase: printed, formatted or logged, it shows only that it is set. `reveal` gives the text."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        """Keep `text`, which no other method than `reveal` gives back."""
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the secret text, for signing only."""
-        return self._text
-
-    def __repr__(self) -> str:
-        """Show that a secret is set, and nothing of it."""
-        return "Secret(set)"
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> str:
-        """Refuse to be pickled."""
-        raise TypeError("a secret is not written out")
-
-
-class Kind(NamedTuple):
-    """How the text of a setting is read (ValueError refuses it), explained and written again."""
-
-    read: Callable[[str], Any]
-    allowed: str
-    write: Callable[[Any], str] = str
-
-
-def _choice(*words: str) -> Kind:
-    def read(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError
-        return text.lower()
-
-    return Kind(read, " or ".join(words))
-
-
-def _pattern(regex: str, allowed: str, change: Callable[[str], str]) -> Kind:
-    def read(text: str) -> str:
-        if re.fullmatch(regex, change(text)) is None:
-            raise ValueError
-        return change(text)
-
-    return Kind(read, allowed)
-
-
-def _whole(low: int, high: int, why: str = "") -> Kind:
-    def read(text: str) -> int:
-        if re.fullmatch("[0-9]{1,19}", text) is None or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    return Kind(read, f"a whole number from {low} to {high}{why}")
-
-
-def _decimal(low: str, high: str, why: str = "") -> Kind:
-    def read(text: str) -> int:
-        value = parse_e8(text)
-        if not parse_e8(low) <= value <= parse_e8(high):
-            raise ValueError
-        return value
-
-    return Kind(read, f"a decimal from {low} to {high} with up to 8 decimals{why}", format_e8)
-
-
-def _limit(default: str) -> Kind:
-    """Tightening is free; loosening stops at a cap that no setting moves."""
-    return _decimal("0.00000001", str(10 * int(default)), _CAP)
-
-
-def _optional(kind: Kind) -> Kind:
-    def read(text: str) -> object:
-        return kind.read(text) if text else None
-
-    return Kind(read, f"{kind.allowed}, or nothing", lambda value: "" if value is None else kind.write(value))
-
-
-def _url(scheme: str) -> Kind:
-    """`scheme` is the plain one; it is taken for loopback only, and with an s for any host."""
-
-    def read(text: str) -> str:
-        url = urlsplit(text)
-        plain_ok = url.hostname == "localhost" or (url.scheme == scheme and ip_address(url.hostname or "").is_loopback)
-        if url.scheme not in ({scheme, f"{scheme}s"} if plain_ok else {f"{scheme}s"}) or not url.hostname:
-            raise ValueError
-        if url.username or url.password or not text.isprintable() or " " in text:
-            raise ValueError
-        return text.rstrip("/")
-
-    return Kind(read, f"{scheme}s://host[:port][/path], or {scheme}:// to this machine, without a user name")
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # ~ of a user that does not exist
-        raise ValueError from None
-
-
-def _existing_file(text: str) -> Path:
-    path = _path(text)
-    if not path.is_file():
-        raise ValueError
-    return path
-
-
-_WORD = _pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
-_SYMBOL = _pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
-_FILE = Kind(_existing_file, "a file that exists")
-_FOLDER = _optional(Kind(_path, "a folder"))
-_BPS = _decimal("0", "1000")
-_DELAY = _whole(0, 60_000)
-_SEED = _whole(0, _I64_MAX)
-_RATE = _whole(1, 50, _CAP)
-_LEVEL = _choice("debug", "info", "warning", "error")
-_MOOD = _choice("calm", "busy", "crash", "quiet", "thin")
-_SECRET = _optional(Kind(Secret, "printable text", lambda _: "(set)"))
+_WORD = kinds.pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
+_SYMBOL = kinds.pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
+_FILE = kinds.Kind(kinds.existing_file, "a file that exists")
+_FOLDER = kinds.optional(kinds.Kind(kinds.path, "a folder"))
+_BPS = kinds.decimal("0", "1000")
+_DELAY = kinds.whole(0, 60_000)
+_SEED = kinds.whole(0, 2**63 - 1)
+_RATE = kinds.whole(1, 50, kinds.CAP)
+_BAND = kinds.whole(1, 5_000, kinds.CAP)
+_ATTEMPTS = kinds.whole(1, 500, kinds.CAP)
+_RUNAWAY = kinds.whole(1, 2_000, kinds.CAP)
+_WINDOW = kinds.whole(0, 10_000, kinds.COMPILED)
+_STALE = kinds.whole(100, 10_000, kinds.COMPILED)
+_LEVEL = kinds.choice("debug", "info", "warning", "error")
+_MOOD = kinds.choice("calm", "busy", "crash", "quiet", "thin")
+_SECRET = kinds.optional(kinds.Kind(Secret, "printable text", lambda _: "(set)"))
 
 
 class Row(NamedTuple):
     """One row of the table. `unit` is empty for words; a secret has no command-line option."""
 
-    kind: Kind
+    kind: kinds.Kind
     default: str
     unit: str
     meaning: str
@@ -181,7 +73,7 @@ class Row(NamedTuple):
         return "--" + self.name.replace("_", "-")
 
 
-def _row(kind: Kind, default: str, unit: str, meaning: str) -> Any:  # noqa: ANN401 - stands for each field's own type
+def _row(kind: kinds.Kind, default: str, unit: str, meaning: str) -> Any:  # noqa: ANN401 - stands for each field's own type
     return field(metadata={"row": Row(kind, default, unit, meaning)})
 
 
@@ -200,25 +92,33 @@ class Settings:
         _FOLDER, "", "", "folder of journal, log and history; nothing = pytrader in the XDG state home"
     )
     log_level: str = _row(_LEVEL, "info", "", "least level written to the log file")
-    max_order_notional_e8: int = _row(_limit("50000"), "50000", "USDT", "largest notional of one order")
-    max_position_e8: int = _row(_limit("5"), "5", "BTC", "largest position, long or short, open orders counted")
+    max_order_notional_e8: int = _row(kinds.limit("50000"), "50000", "USDT", "largest notional of one order")
+    max_position_e8: int = _row(kinds.limit("5"), "5", "BTC", "largest position, long or short, open orders counted")
     max_orders_per_second: int = _row(_RATE, "5", "orders", "most accepted orders in any one second")
-    max_daily_loss_e8: int = _row(_limit("10000"), "10000", "USDT", "loss of one UTC day that stops trading")
+    max_daily_loss_e8: int = _row(kinds.limit("10000"), "10000", "USDT", "loss of one UTC day that stops trading")
+    max_price_band_bps: int = _row(_BAND, "500", "basis points", "how far beyond the best price an order may reach")
+    max_attempts_per_second: int = _row(_ATTEMPTS, "50", "orders", "most orders judged in any one second")
+    runaway_refusals: int = _row(_RUNAWAY, "200", "refusals", "refusals within 10 s that halt trading")
+    repeat_window_ms: int = _row(_WINDOW, "0", "ms", "time in which an identical order is refused; 0 = off")
     slippage_bps_e8: int = _row(_BPS, "0", "basis points", "added to simulated fills, apart from depth")
     taker_fee_bps_e8: int = _row(_BPS, "0", "basis points", "fee of a simulated fill that takes liquidity")
     maker_fee_bps_e8: int = _row(_BPS, "0", "basis points", "fee of a simulated fill that rested")
     delay_min_ms: int = _row(_DELAY, "10", "ms", "least delay of a simulated order")
     delay_max_ms: int = _row(_DELAY, "100", "ms", "greatest delay of a simulated order")
     seed: int | None = _row(
-        _optional(_SEED), "", "", "seed of the simulated delays; nothing = drawn and journaled at start"
+        kinds.optional(_SEED), "", "", "seed of the simulated delays; nothing = drawn and journaled at start"
     )
-    stale_after_ms: int = _row(_whole(100, 10_000), "2000", "ms", "age at which a book is stale and orders are refused")
-    stream_url: str | None = _row(_optional(_url("ws")), "", "URL", "market stream instead of the venue's own")
-    rest_url: str | None = _row(_optional(_url("http")), "", "URL", "snapshot address instead of the venue's own")
-    ca_file: Path | None = _row(_optional(_FILE), "", "PEM file", "one more root certificate to trust")
+    stale_after_ms: int = _row(_STALE, "2000", "ms", "age at which a book is stale and orders are refused")
+    stream_url: str | None = _row(
+        kinds.optional(kinds.url("ws")), "", "URL", "market stream instead of the venue's own"
+    )
+    rest_url: str | None = _row(
+        kinds.optional(kinds.url("http")), "", "URL", "snapshot address instead of the venue's own"
+    )
+    ca_file: Path | None = _row(kinds.optional(_FILE), "", "PEM file", "one more root certificate to trust")
     scenario: str = _row(_MOOD, "calm", "", "mood of the offline market (demo)")
     market_seed: int = _row(_SEED, "1", "", "seed of the offline market (demo)")
-    color: str = _row(_choice("auto", "never"), "auto", "", "colours; NO_COLOR and TERM=dumb also turn them off")
+    color: str = _row(kinds.choice("auto", "never"), "auto", "", "colours; NO_COLOR and TERM=dumb also turn them off")
     binance_testnet_api_key: Secret | None = _secret("Binance spot testnet key")
     binance_testnet_api_secret: Secret | None = _secret("Binance spot testnet secret")
     bybit_testnet_api_key: Secret | None = _secret("Bybit testnet key")

@@ -7,28 +7,30 @@ from __future__ import annotations
 
 import datetime as dt
 import textwrap
-from dataclasses import dataclass, fields
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
 from pytrader._core import format_e8
+from pytrader.figures import NOTHING, duration, fixed, printable, signed
+from pytrader.limits import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDTH = 80
 STAGES = ("frame", "decision", "journal", "execution", "total")
-NOTHING = "-"
 _EPOCH_ORDINAL = 719_163
-_EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 _MODES = {"simulated": "SIM"}
 _AMOUNTS = attrgetter("bid_e8", "bid_size_e8", "ask_e8", "ask_size_e8")
 _FACTS = attrgetter("update_id", "age_ns", "synced", "sync")
-_AS_THEY_ARE = ("position", "entry", "cash", "cost", "realised", "unrealised", "fees", "equity", "loss_latched")
-_UNITS = ((10**9, "s"), (10**6, "ms"), (10**3, "µs"), (1, "ns"))
+_AS_THEY_ARE = (
+    *("position", "entry", "cash", "cost", "realised", "unrealised", "fees", "equity"),
+    *("loss_latched", "clock_suspect", "attempts_capped"),
+)
 _T = TypeVar("_T")
 
 
@@ -87,12 +89,17 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits in force; amounts in quote, base, orders and quote."""
+    """The limits in force; amounts in quote, base, orders and quote. `price_band` is a fraction in units of 10⁻⁸."""
 
     order_notional: str
     position: str
     orders_per_second: int
     daily_loss: str
+    price_band: int
+    attempts_per_second: int
+    runaway_refusals: int
+    repeat_window_ns: int
+    stale_after_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """An order without an end; `limit` is None at the market."""
+    """An order without an end; `limit` is None at the market, `client_id` without one."""
 
     order: int
     side: str
@@ -127,6 +134,7 @@ class OpenOrder:
     limit: str | None
     tif: str
     state: str
+    client_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,11 @@ class Slippage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a view shows, at one moment. Amounts are in `profile.quote`, `position` in `profile.base`."""
+    """Everything a view shows, at one moment. Amounts are in `profile.quote`, `position` in `profile.base`.
+
+    `attempts_capped` counts the orders of this run that ATTEMPTS alone answered; while `clock_suspect` no UTC day
+    begins.
+    """
 
     mode: str
     profile: Profile
@@ -172,10 +184,13 @@ class Snapshot:
     day: Day
     halted: Halted | None
     loss_latched: bool
+    clock_suspect: bool
+    attempts_capped: int
     permit: Permit
     limits: Limits
     room: Room
     counts: Counts
+    duplicates: int  # reports of the executor in this run that told nothing new
     last_reject: str | None
     open_orders: tuple[OpenOrder, ...]
     latency: Mapping[str, Latency]
@@ -210,6 +225,7 @@ def snapshot(
         limits=_pick(Limits, data["limits"]),
         room=_pick(Room, data["room"]),
         counts=_pick(Counts, data["counts"]),
+        duplicates=data["duplicates"],
         last_reject=last_reject,
         open_orders=tuple(_pick(OpenOrder, order) for order in data["open_orders"]),
         latency={stage: _pick(Latency, latency[stage]) for stage in STAGES},
@@ -239,36 +255,6 @@ def to_json(it: Snapshot) -> bytes:
     return orjson.dumps(it)
 
 
-def printable(text: str) -> str:
-    """Return `text` with every character that could move a terminal's cursor written out as an escape."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def fixed(amount: str | None, decimals: int = 2) -> str:
-    """Return an exact amount rounded half-even for the screen; a dash for None, and never a minus zero."""
-    if amount is None:
-        return NOTHING
-    value = Decimal(amount).quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
-    return f"{value or abs(value):f}"
-
-
-def signed(amount: str, decimals: int | None = None) -> str:
-    """Return an amount with its sign; exact without `decimals`."""
-    text = amount if decimals is None else fixed(amount, decimals)
-    return text if text.startswith("-") or not Decimal(text) else f"+{text}"
-
-
-def duration(ns: int | None) -> str:
-    """Return a time in its natural unit with three digits, cut: `850 ns`, `12.3 µs`, `42.1 ms`, `3.00 s`."""
-    if ns is None:
-        return NOTHING
-    unit, name = next(each for each in _UNITS if ns >= each[0] or each[0] == 1)
-    whole = ns // unit
-    decimals = 0 if unit == 1 else max(0, 3 - len(str(whole)))
-    part = f".{ns * 10**decimals // unit % 10**decimals:0{decimals}}" if decimals else ""
-    return f"{whole}{part} {name}"
-
-
 def _row(name: str, text: str) -> str:
     return f"{name:<12}{text}"
 
@@ -286,7 +272,8 @@ def text(it: Snapshot) -> str:
 
 def limits_text(it: Snapshot) -> str:
     """Return each limit and the room left, and whether trading is open."""
-    return _clip([*_limits(it), *_trading(it)])
+    limits, room = _limits(it)
+    return _clip([limits, *_guards(it), room, *_trading(it)])
 
 
 def latency_text(it: Snapshot) -> str:
@@ -315,7 +302,8 @@ def _account(it: Snapshot) -> list[str]:
     quote, day = it.profile.quote, it.day
     date = dt.date.fromordinal(_EPOCH_ORDINAL + day.number)
     entry = f" @ {fixed(it.entry, it.price_decimals)}" if it.entry is not None else ""
-    start = f"from {fixed(day.start_equity)} at 00:00 UTC of {date}"
+    suspect = " (clock suspect)" if it.clock_suspect else ""
+    start = f"from {fixed(day.start_equity)} at 00:00 UTC of {date}{suspect}"
     return [
         _row("Position", f"{signed(it.position)} {it.profile.base}{entry}   equity {fixed(it.equity)} {quote}"),
         _row(
@@ -336,11 +324,25 @@ def _limits(it: Snapshot) -> list[str]:
     ]
 
 
+def _guards(it: Snapshot) -> list[str]:
+    """Return the limits that the one screen of `status` has no room for, and how often the attempts cap answered."""
+    texts = named(asdict(it.limits))
+    repeats = texts["repeat_window_ms"]
+    window = "repeats pass" if repeats == "0" else f"no repeat within {repeats} ms"
+    runaway = f"{texts['runaway_refusals']} refusals in 10 s halt"
+    attempts = f"{texts['max_attempts_per_second']} attempts/s ({it.attempts_capped} capped)"
+    return [
+        _row("", f"price band {texts['max_price_band_bps']} bps | {attempts}"),
+        _row("", f"{runaway} | {window} | book stale at {texts['stale_after_ms']} ms"),
+    ]
+
+
 def stops(it: Snapshot) -> list[str]:
     """Return every reason why an order would be refused now, the gravest first, each with its way out."""
     found = []
     if it.halted is not None:
-        found.append(f"HALTED {it.halted.cause}: {it.halted.detail or 'no detail'} (type resume)")
+        suspect = ", CLOCK SUSPECT" if it.clock_suspect and it.halted.cause != "CLOCK" else ""
+        found.append(f"HALTED {it.halted.cause}{suspect}: {it.halted.detail or 'no detail'} (type resume)")
     if it.loss_latched:
         found.append("DAILY LOSS reached: only flatten and reduce until 00:00 UTC")
     waits = [("journal down", not it.permit.journal), ("executor not ready", not it.permit.executor)]
@@ -357,10 +359,12 @@ def _trading(it: Snapshot) -> list[str]:
 def _orders(it: Snapshot) -> list[str]:
     counts = it.counts
     told = f"{counts.accepted} accepted, {counts.refused} refused, {counts.filled} filled"
+    capped = f", {it.attempts_capped} capped" if it.attempts_capped else ""
     reject = textwrap.wrap(printable(it.last_reject or NOTHING), WIDTH - 12, max_lines=2, placeholder=" …") or [NOTHING]
     return [
-        _row("Orders", f"{told}, {counts.canceled} canceled, {counts.open} open"),
+        _row("Orders", f"{told}, {counts.canceled} canceled, {counts.open} open{capped}"),
         *(_row("" if number else "Last reject", line) for number, line in enumerate(reject)),
+        *([_row("Reports", f"{it.duplicates} told nothing new")] if it.duplicates else []),
     ]
 
 

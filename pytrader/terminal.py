@@ -15,29 +15,40 @@ from pytrader.answers import Answers, refusal_details
 from pytrader.app import App
 from pytrader.auto import Script
 from pytrader.lines import Market, line_of
+from pytrader.loosening import confirmed, refused, typed
 from pytrader.pipe import Pipe
 from pytrader.repl.printer import Printer
 from pytrader.repl.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytrader.events import Event
     from pytrader.grammar import Command, Order
+    from pytrader.loosening import Looser
     from pytrader.settings import Settings
     from pytrader.status import Snapshot
     from pytrader.trader import Trader
 
 SNAPSHOT_NS = 100_000_000
+_MARKET = Market("BTC", "USDT", "0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a session runs: scripted, as JSON lines, resting orders kept at its end."""
+    """How a session runs: scripted, as JSON lines, resting orders kept at its end, looser limits confirmed."""
 
     auto: bool = False
     as_json: bool = False
     keep_open: bool = False
+    loosen: bool = False
+
+    def confirm(self, *, asking: bool) -> Callable[[Looser], bool]:
+        """Return who confirms looser limits: the option, a person where one can be asked, else nobody."""
+        if self.loosen:
+            return confirmed
+        return typed if asking else refused
 
 
 class OfflineAddress(Protocol):
@@ -55,14 +66,15 @@ def offline(settings: Settings, market: OfflineAddress) -> Settings:
 def run_session(settings: Settings, folder: Path, options: Options) -> int:
     """Run one session and return its exit code. A prompt needs a terminal at both ends; else commands come by pipe."""
     if options.auto:
-        return _scripted(settings, folder)
+        return _scripted(settings, folder, options)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        return _prompted(settings, folder, keep_open=options.keep_open)
+        return _prompted(settings, folder, options)
     return _piped(settings, folder, options)
 
 
-def _scripted(settings: Settings, folder: Path) -> int:
-    with App(settings, folder, show_top=lambda text: _offer(text, sys.stdout)) as app:
+def _scripted(settings: Settings, folder: Path, options: Options) -> int:
+    confirm = options.confirm(asking=False)
+    with App(settings, folder, show_top=lambda text: _offer(text, sys.stdout), confirm=confirm) as app:
         print(welcome(app.trader, settings), flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=False, show_top=lambda _: None)
         Script(app.trader, pipe, sys.stdout).run(folder)
@@ -80,7 +92,8 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="backslashreplace")  # a byte that is no text makes a wrong line, not an end
     top_on.on = True
-    with App(settings, folder, show_top=show) as app:
+    confirm = options.confirm(asking=False)
+    with App(settings, folder, outlets=[Changes(sys.stderr)], show_top=show, confirm=confirm) as app:
         if (halted := halt_line(app.trader)) is not None:
             print(halted, file=sys.stderr, flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=options.as_json, show_top=top_on.set)
@@ -91,10 +104,11 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
                 pipe.end()
 
 
-def _prompted(settings: Settings, folder: Path, *, keep_open: bool) -> int:
+def _prompted(settings: Settings, folder: Path, options: Options) -> int:
     printer = Printer(color=settings.color != "never")
     screen = Screen(printer)
-    app = App(settings, folder, outlets=[screen], show_top=screen.top)
+    confirm = options.confirm(asking=True)
+    app = App(settings, folder, outlets=[screen], show_top=screen.top, confirm=confirm)
     screen.market = app.trader.market
     with app:
         trader = app.trader
@@ -109,7 +123,7 @@ def _prompted(settings: Settings, folder: Path, *, keep_open: bool) -> int:
         )
         printer.line(welcome(trader, settings))
         session.run()
-        if not keep_open:
+        if not options.keep_open:
             Pipe(trader, sys.stdout, as_json=False, show_top=lambda _: None).end()
         printer.drain()
     return 0
@@ -140,7 +154,7 @@ class Screen:
     def __init__(self, printer: Printer) -> None:
         """Write by `printer`."""
         self._printer = printer
-        self.market = Market("BTC", "USDT", "0.01")
+        self.market = _MARKET
 
     def take(self, event: Event) -> None:
         """Show the event's line, if it has one; a refusal with its numbers."""
@@ -152,6 +166,19 @@ class Screen:
     def top(self, text: str) -> None:
         """Show the line of each second, where it is switched on."""
         self._printer.top(text, monotonic_ns())
+
+
+class Changes:
+    """The outlet that tells whoever runs a script that its limits are not those of the last start."""
+
+    def __init__(self, out: TextIO) -> None:
+        """Write to `out`, if that cannot block."""
+        self._out = out
+
+    def take(self, event: Event) -> None:
+        """Write the line of a change."""
+        if event.kind == "limits_changed" and (text := line_of(event.kind, event.facts, _MARKET)) is not None:
+            _offer(text, self._out)
 
 
 class Latest:

@@ -47,8 +47,16 @@ class Ticket:
         """Return the order's number; None when it was refused."""
         return self.verdict.order_id
 
+    @property
+    def untold(self) -> bool:
+        """Tell whether the order was refused without an event (ATTEMPTS, a full queue): nothing else tells of it."""
+        return not self.verdict.accepted and self.verdict.seq == 0
+
     def wait(self, timeout_s: float = ORDER_WAIT_S) -> list[Event]:
-        """Wait until the order has ended or rests; return its durable events so far, or the refusal."""
+        """Wait until the order has ended or rests; return its durable events so far, or the refusal.
+
+        Of a refusal without an event there is nothing to wait for: the list is empty, `verdict` has everything.
+        """
         if self.order_id is None:
             refusal = self.outcomes.refusal(self.verdict.seq, timeout_s)
             return [] if refusal is None else [refusal]
@@ -69,7 +77,11 @@ class Trader:
         self.step_e8 = parse_e8(self.status()["instrument"]["step"])
 
     def buy(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
-        """Buy at market, or at `limit`; `tif` "ioc" or "gtc", `reduce_only` True or False. Decimals are exact."""
+        """Buy at market, or at `limit`; `tif` "ioc" or "gtc", `reduce_only` True or False. Decimals are exact.
+
+        `client_id` is your own name for the order, 1 to 32 letters and digits: a second one of that name is refused, in
+        any run on this journal. Raises ValueError for a name or an amount that is none.
+        """
         return self.submit(_order("buy", quantity, limit, **more))
 
     def sell(self, quantity: str | Decimal, limit: str | Decimal | None = None, **more: Any) -> Ticket:  # noqa: ANN401
@@ -78,14 +90,14 @@ class Trader:
 
     def submit(self, order: Order) -> Ticket:
         """Have an order decided at once; what follows is told after it is durable."""
-        verdict = self.desk.submit(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+        verdict = self.desk.submit(*_asked(order))
         if verdict.order_id is not None:
             self.outcomes.expect(verdict.order_id)
         return Ticket(order, verdict, self.outcomes)
 
     def check(self, order: Order) -> Verdict:
         """Return the verdict that `submit` would give, changing nothing."""
-        return self.desk.check(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only)
+        return self.desk.check(*_asked(order))
 
     def whatif(self, order: Order | str) -> whatif.WhatIf:
         """Return what an order, or its text such as `"buy 0.25"`, would do now: nothing is sent, kept or counted.
@@ -137,6 +149,15 @@ class Trader:
         """Return the signed position, 10⁻⁸ base."""
         return self.desk.position_e8()
 
+    def open_orders(self) -> int:
+        """Return how many orders are open: on their way, resting, or being cancelled."""
+        return self.desk.open_orders()
+
+    def is_flat(self) -> bool:
+        """Tell whether the position is 0, no order is open, and the journal has all that made it so."""
+        page = self.status()
+        return page["position"] == "0" and page["counts"]["open"] == 0 and self.is_durable(page["seq"])
+
     def top(self) -> Top:
         """Return the best prices with their age and state."""
         return self.book.top()
@@ -185,12 +206,19 @@ def _wait_until(ready: Any, timeout_s: float) -> bool:  # noqa: ANN401 - a test 
     return True
 
 
+def _asked(order: Order) -> tuple[str, int, int | None, str | None, bool, str | None]:
+    return order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only, order.client_id
+
+
 def _order(
     side: str,
     quantity: str | Decimal,
     limit: str | Decimal | None = None,
     tif: str | None = None,
     reduce_only: bool = False,
+    *,
+    client_id: str | None = None,
 ) -> Order:
     limit_e8 = None if limit is None else parse_e8(str(limit))
-    return Order(side, parse_e8(str(quantity)), limit_e8, tif or (None if limit is None else "gtc"), reduce_only)
+    tif = tif or (None if limit is None else "gtc")
+    return Order(side, parse_e8(str(quantity)), limit_e8, tif, reduce_only, client_id)

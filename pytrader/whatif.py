@@ -5,6 +5,7 @@ Nothing here changes anything. Prices and sizes are integers of 10⁻⁸, costs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pytrader._core import format_e8
+from pytrader.limits import named
 from pytrader.lines import fixed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytrader._core import Verdict
     from pytrader.grammar import Order
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 E8 = 10**8
 LEVELS = 1_000  # more than the book publishes: all of it
+Levels = Sequence[tuple[int, int]]  # (price, size) in 10⁻⁸, the best first
 _BPS_DECIMALS = 3  # as the status page's slippage
 _UNTRUSTED = frozenset({"BOOK_UNSYNCED", "BOOK_STALE", "BOOK_CROSSED"})
 
@@ -58,8 +61,9 @@ class Headroom:
 class WhatIf:
     """The answer to an order that is not sent. `refusal` is what the journal would say of it, None if it passes.
 
-    `headroom` has `notional`, `position` (on the order's side), `orders` (in this second) and `daily_loss`. `estimate`
-    is None while the book cannot be trusted.
+    `headroom` has `notional`, `position` (on the order's side), `orders` (in this second), `daily_loss` and
+    `price_band`. `worst_allowed` is the price at which that band ends, in quote; it and `estimate` are None while the
+    book cannot be trusted.
     """
 
     order: Order
@@ -68,37 +72,45 @@ class WhatIf:
     refusal: dict[str, Any] | None
     headroom: Mapping[str, Headroom]
     estimate: Estimate | None
+    worst_allowed: Fraction | None
 
 
-def answer(
-    order: Order, verdict: Verdict, page: bytes, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]
-) -> WhatIf:
+def answer(order: Order, verdict: Verdict, page: bytes, bids: Levels, asks: Levels) -> WhatIf:
     """Put together what `Desk.check`, `Desk.status` and `Book.levels` say of an order."""
     trusted = _UNTRUSTED.isdisjoint(verdict.codes)
+    status = orjson.loads(page)
     return WhatIf(
         order=order,
         passes=verdict.accepted,
         codes=tuple(verdict.codes),
         refusal=None if verdict.detail is None else orjson.loads(verdict.detail),
-        headroom=_headroom(order.side, orjson.loads(page)),
+        headroom=_headroom(order.side, status),
         estimate=estimate(order, bids, asks) if trusted else None,
+        worst_allowed=_band_end(order.side, status["limits"]["price_band"], bids, asks) if trusted else None,
     )
+
+
+def _band_end(side: str, band_e8: int, bids: Levels, asks: Levels) -> Fraction | None:
+    best, away = (asks, E8 + band_e8) if side == "buy" else (bids, E8 - band_e8)
+    return Fraction(best[0][0] * away, E8 * E8) if bids and asks else None
 
 
 def _headroom(side: str, page: dict[str, Any]) -> dict[str, Headroom]:
     limits, room, profile = page["limits"], page["room"], page["profile"]
     base, quote = profile["base"], profile["quote"]
     orders = str(limits["orders_per_second"]), str(room["orders_now"])
+    band = named(limits)["max_price_band_bps"]
     return {
-        # Each order has the whole of this limit to itself.
+        # Each order has the whole of this limit, and of the band, to itself.
         "notional": Headroom(limits["order_notional"], limits["order_notional"], quote),
         "position": Headroom(limits["position"], room[side], base),
         "orders": Headroom(*orders, "orders"),
         "daily_loss": Headroom(limits["daily_loss"], room["daily_loss"], quote),
+        "price_band": Headroom(band, band, "bps"),
     }
 
 
-def estimate(order: Order, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> Estimate:
+def estimate(order: Order, bids: Levels, asks: Levels) -> Estimate:
     """Walk the levels that `order` takes, (price, size) and the best first, within its limit and its quantity."""
     left, cost, worst = order.quantity_e8, 0, None
     for price, size in asks if order.side == "buy" else bids:
@@ -127,7 +139,7 @@ def _slippage_bps(side: str, average: Fraction | None, mid: Fraction | None) -> 
 
 def text(it: WhatIf, market: Market, details: Sequence[str]) -> str:
     """Return the answer for people; `details` are the lines of the breaches."""
-    return "\n".join([_verdict(it, market), *details, *_fill(it, market), _room(it)])
+    return "\n".join([_verdict(it, market), *details, *_fill(it, market), *_band(it, market), _room(it)])
 
 
 def _verdict(it: WhatIf, market: Market) -> str:
@@ -161,6 +173,12 @@ def _fate(order: Order) -> str:
     return "would rest" if order.tif == "gtc" else "would be canceled: not within the limit"
 
 
+def _band(it: WhatIf, market: Market) -> list[str]:
+    if it.worst_allowed is None:
+        return []
+    return [f"  price band {it.headroom['price_band'].limit} bps: ends at {market.price(it.worst_allowed)}"]
+
+
 def _room(it: WhatIf) -> str:
     rows = (f"{name} {room.headroom} of {room.limit} {room.unit}" for name, room in _shown(it).items())
     return f"  room: {' | '.join(rows)}"
@@ -168,7 +186,7 @@ def _room(it: WhatIf) -> str:
 
 def _shown(it: WhatIf) -> dict[str, Headroom]:
     names = {"notional": "order", "position": it.order.side, "orders": "rate", "daily_loss": "loss"}
-    return {names[name]: room for name, room in it.headroom.items()}
+    return {names[name]: room for name, room in it.headroom.items() if name in names}
 
 
 def data(it: WhatIf) -> dict[str, Any]:
@@ -182,6 +200,7 @@ def data(it: WhatIf) -> dict[str, Any]:
             name: {"limit": room.limit, "headroom": room.headroom, "unit": room.unit}
             for name, room in it.headroom.items()
         },
+        "worst_allowed": None if it.worst_allowed is None else plain(it.worst_allowed),
         "estimate": None if it.estimate is None else _estimate_data(it.estimate),
     }
 

@@ -241,7 +241,7 @@ def dying(gate):
         ("clock", (Clock, "run")),
     ],
 )
-def test_dead_thread_halts_trading_and_is_named(engine, monkeypatch, tmp_path, name, body):
+def test_own_thread_dead_halts_trading_whichever_it_is(engine, monkeypatch, tmp_path, name, body):
     """Whichever it is: the halt names it, the log has its last words, and orders are refused."""
     gate = threading.Event()
     monkeypatch.setattr(*body, dying(gate))
@@ -352,6 +352,7 @@ with App(load({"stream_url": stream, "rest_url": rest, "delay_max_ms": "10"}, {}
         ticket = app.trader.buy("0.001")
         if ticket.accepted and ticket.wait(0.5)[-1:] and ticket.wait(0)[-1].kind == "filled":
             print("filled", flush=True)
+        app.trader.pause(0.1)  # neither more attempts than are judged, nor a runaway
     print(app.trader.buy("0.001").verdict.reason)
 """
 

@@ -134,6 +134,14 @@ def test_a_scenario_hashes_the_same_twice_and_another_seed_does_not(market, tmp_
     assert re.fullmatch("[0-9a-f]{64}", first["state_hash"])
 
 
+def test_orders_beyond_the_attempts_of_a_second_are_counted(market, tmp_path):
+    """Sixty at one instant: five pass, forty-five are refused, ten are only counted; every command is accounted for."""
+    orders = orders_in(tmp_path, *({"side": "buy", "quantity": 0.001, "at_ns": 5 * SECOND} for _ in range(60)))
+    found = report(*words_of(market, orders, "--seed", 7))
+    assert (found["accepted"], len(found["rejects"]), found["attempts_capped"]) == (5, 45, 10)
+    assert ", 10 capped\n" in run(*words_of(market, orders, "--seed", 7))[1]
+
+
 def test_figures_are_the_sums_of_the_fills(market, tmp_path):
     """Position, realised result and fees are recounted with Decimal; equity is what they make together."""
     found = report(*words_of(market, orders_in(tmp_path, *SCRIPT), "--taker-fee-bps", 10, "--maker-fee-bps", 2.5))

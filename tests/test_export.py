@@ -50,7 +50,7 @@ def refused(sentence: str, *breaches: dict[str, object], **request: object) -> d
 
 
 SESSION: list[dict[str, object]] = [
-    accepted(1, "buy", "0.25"),
+    accepted(1, "buy", "0.25", client_id="abc123"),
     {"released": {"order": 1}},
     filled(1, "buy", "0.25", "0.25", ("0.1", "26796"), ("0.15", "26796.2"), done=True),
     accepted(2, "sell", "0.3", limit="68000", tif="gtc", reduce=True),
@@ -70,30 +70,33 @@ SESSION: list[dict[str, object]] = [
     ended(3, "buy", "12", "11.9", state="canceled", reason="IOC_REMAINDER"),
     accepted(4, "buy", "0.00001"),
     refused(
-        '=HYPERLINK("evil")', {"code": "RATE_LIMIT", "value": "6", "limit": "5", "retry_after_ms": 812}, limit="-1"
+        '=HYPERLINK("evil")',
+        {"code": "RATE_LIMIT", "value": "6", "limit": "5", "retry_after_ms": 812},
+        limit="-1",
+        client_id="Z9",
     ),
 ]
 
 
 GOLDEN = {
     "fills": """\
-schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,order_quantity,done,average,cost,fee,levels,maker,decision_mid,arrival_mid,delay_ns,elapsed_ns,slippage_total,slippage_spread,slippage_depth,slippage_delay,slippage_model,realised,drift
-1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793,simulated,binance,BTCUSDT,1,buy,0.25,0.25,true,26796.1,6699.025,0,0.1@26796 0.15@26796.2,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,
-1,8,2026-11-22T10:15:30.123456797Z,1795342530123456797,simulated,binance,BTCUSDT,2,sell,0.1,0.3,false,26796.1,6699.025,0,0.1@68000,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,
-1,10,2026-11-22T10:15:30.123456799Z,1795342530123456799,simulated,binance,BTCUSDT,2,sell,0.19999999,0.3,false,26796.1,6699.025,0,0.19999999@68000,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,
-1,14,2026-11-22T10:15:30.123456803Z,1795342530123456803,simulated,binance,BTCUSDT,3,buy,11.9,12,false,26796.1,6699.025,0,11.9@26796.1,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,
+schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,order_quantity,done,average,cost,fee,levels,maker,decision_mid,arrival_mid,delay_ns,elapsed_ns,slippage_total,slippage_spread,slippage_depth,slippage_delay,slippage_model,realised,drift,stray,trade_ids
+1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793,simulated,binance,BTCUSDT,1,buy,0.25,0.25,true,26796.1,6699.025,0,0.1@26796 0.15@26796.2,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,,,
+1,8,2026-11-22T10:15:30.123456797Z,1795342530123456797,simulated,binance,BTCUSDT,2,sell,0.1,0.3,false,26796.1,6699.025,0,0.1@68000,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,,,
+1,10,2026-11-22T10:15:30.123456799Z,1795342530123456799,simulated,binance,BTCUSDT,2,sell,0.19999999,0.3,false,26796.1,6699.025,0,0.19999999@68000,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,,,
+1,14,2026-11-22T10:15:30.123456803Z,1795342530123456803,simulated,binance,BTCUSDT,3,buy,11.9,12,false,26796.1,6699.025,0,11.9@26796.1,false,26795.6,26795.6,42000000,42100000,-0.125,0.05,0.075,-0.25,0,-1.5,,,
 """,  # noqa: E501  (a table has long rows)
     "orders": """\
-schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,limit,tif,reduce,notional,bid,ask,state,reason,filled,fills,ended_seq,ended_utc,ended_utc_ns
-1,2,2026-11-22T10:15:30.123456791Z,1795342530123456791,simulated,binance,BTCUSDT,1,buy,0.25,,ioc,false,6699.025,26795.4,26795.8,filled,,0.25,1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793
-1,5,2026-11-22T10:15:30.123456794Z,1795342530123456794,simulated,binance,BTCUSDT,2,sell,0.3,68000,gtc,true,6699.025,26795.4,26795.8,partially_filled,,0.29999999,2,,,
-1,12,2026-11-22T10:15:30.123456801Z,1795342530123456801,simulated,binance,BTCUSDT,3,buy,12,,ioc,false,6699.025,26795.4,26795.8,canceled,IOC_REMAINDER,11.9,1,15,2026-11-22T10:15:30.123456804Z,1795342530123456804
-1,16,2026-11-22T10:15:30.123456805Z,1795342530123456805,simulated,binance,BTCUSDT,4,buy,0.00001,,ioc,false,6699.025,26795.4,26795.8,accepted,,0,0,,,
+schema,seq,utc,utc_ns,execution,venue,symbol,order,side,quantity,limit,tif,reduce,notional,bid,ask,state,reason,filled,fills,ended_seq,ended_utc,ended_utc_ns,client_id
+1,2,2026-11-22T10:15:30.123456791Z,1795342530123456791,simulated,binance,BTCUSDT,1,buy,0.25,,ioc,false,6699.025,26795.4,26795.8,filled,,0.25,1,4,2026-11-22T10:15:30.123456793Z,1795342530123456793,abc123
+1,5,2026-11-22T10:15:30.123456794Z,1795342530123456794,simulated,binance,BTCUSDT,2,sell,0.3,68000,gtc,true,6699.025,26795.4,26795.8,partially_filled,,0.29999999,2,,,,
+1,12,2026-11-22T10:15:30.123456801Z,1795342530123456801,simulated,binance,BTCUSDT,3,buy,12,,ioc,false,6699.025,26795.4,26795.8,canceled,IOC_REMAINDER,11.9,1,15,2026-11-22T10:15:30.123456804Z,1795342530123456804,
+1,16,2026-11-22T10:15:30.123456805Z,1795342530123456805,simulated,binance,BTCUSDT,4,buy,0.00001,,ioc,false,6699.025,26795.4,26795.8,accepted,,0,0,,,,
 """,
     "rejects": """\
-schema,seq,utc,utc_ns,execution,venue,symbol,side,quantity,limit,tif,reduce,codes,breaches,largest,sentence
-1,9,2026-11-22T10:15:30.123456798Z,1795342530123456798,simulated,binance,BTCUSDT,buy,9,,ioc,false,NOTIONAL_EXCEEDS_MAX;POSITION_EXCEEDS_MAX,NOTIONAL_EXCEEDS_MAX value=241164.9 limit=50000 headroom=50000; POSITION_EXCEEDS_MAX value=10 limit=5 headroom=4,1.86,"Order rejected: Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC."
-1,17,2026-11-22T10:15:30.123456806Z,1795342530123456806,simulated,binance,BTCUSDT,buy,9,-1,ioc,false,RATE_LIMIT,RATE_LIMIT value=6 limit=5 retry_after_ms=812,1.86,"'=HYPERLINK(""evil"")"
+schema,seq,utc,utc_ns,execution,venue,symbol,side,quantity,limit,tif,reduce,codes,breaches,largest,sentence,client_id
+1,9,2026-11-22T10:15:30.123456798Z,1795342530123456798,simulated,binance,BTCUSDT,buy,9,,ioc,false,NOTIONAL_EXCEEDS_MAX;POSITION_EXCEEDS_MAX,NOTIONAL_EXCEEDS_MAX value=241164.9 limit=50000 headroom=50000; POSITION_EXCEEDS_MAX value=10 limit=5 headroom=4,1.86,"Order rejected: Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC.",
+1,17,2026-11-22T10:15:30.123456806Z,1795342530123456806,simulated,binance,BTCUSDT,buy,9,-1,ioc,false,RATE_LIMIT,RATE_LIMIT value=6 limit=5 retry_after_ms=812,1.86,"'=HYPERLINK(""evil"")",Z9
 """,  # noqa: E501
 }
 
@@ -181,6 +184,34 @@ def test_filled_quantities_are_added_without_rounding(tmp_path: Path) -> None:
     (row,) = view.rows("orders")
     assert (row["filled"], row["fills"], row["state"]) == ("9999999999.3000001", 4, "partially_filled")
     view.close()
+
+
+def test_a_stray_fill_is_exported_with_its_cause_and_leaves_its_order_as_it_was(tmp_path: Path) -> None:
+    """Position and money moved by it, so a table of fills without it would not add up."""
+    trades = [{"price": "10", "quantity": "0.1", "fee": "0", "id": name} for name in ("t1", "t2")]
+    facts = {"side": "sell", "quantity": "0.2", "trades": trades, "cost": "2", "average": "10", "realised": "1"}
+    strays = [{"order": 1, "cause": "FILL_AFTER_END"}, {"order": None, "cause": "FOREIGN_FILL"}]
+    bodies = [accepted(1, "buy", "1"), ended(1, "buy", "1", "0", state="canceled", reason="USER")]
+    journal = journal_of(tmp_path, [*bodies, *({"stray": facts | {"fee": "0.5"} | stray} for stray in strays)])
+    view = JournalView.open(journal)
+    first, second = view.rows("fills")
+    own = {"order": 1, "side": "sell", "quantity": "0.2", "average": "10", "cost": "2", "fee": "0.5", "realised": "1"}
+    own |= {"levels": "0.1@10 0.1@10", "done": "false", "trade_ids": "t1 t2", "stray": "FILL_AFTER_END"}
+    assert own.items() <= first.items()
+    assert (first["order_quantity"], first["slippage_total"], first["elapsed_ns"]) == (None, None, None)
+    assert (second["order"], second["stray"]) == (None, "FOREIGN_FILL")
+    (order,) = view.rows("orders")
+    assert (order["state"], order["filled"], order["fills"], order["ended_seq"]) == ("canceled", "0", 0, 3)
+    view.close()
+
+
+def test_an_order_without_an_answer_is_shown_unknown_until_the_venue_says_more(tmp_path: Path) -> None:
+    unknown = {"unknown": {"order": 1, "side": "buy", "quantity": "1"}}
+    for number, later in enumerate(([], [{"resting": {"order": 1}}])):
+        view = JournalView.open(journal_of(tmp_path / str(number), [accepted(1, "buy", "1"), unknown, *later]))
+        (row,) = view.rows("orders")
+        assert (row["state"], row["ended_seq"]) == ("resting" if later else "unknown", None)
+        view.close()
 
 
 def test_separators_quotes_and_line_ends_survive_the_way_through_a_table(tmp_path: Path) -> None:

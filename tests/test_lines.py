@@ -33,6 +33,22 @@ def test_an_accepted_limit_order_shows_its_limit_at_the_tick() -> None:
     assert said("accepted", **facts) == "Order accepted: SELL 1.5 BTC @ 68000.00 (order 12)"
 
 
+def test_an_order_without_an_answer_names_what_may_still_be_filled() -> None:
+    facts = {"order": 7, "side": "buy", "quantity": "0.60"}
+    assert said("unknown", **facts) == "Order unknown: BUY 0.6 BTC (order 7) has no answer yet"
+
+
+@pytest.mark.parametrize(("order", "named"), [(7, "order 7"), (None, "no order")])
+def test_a_stray_fill_names_its_cause(order: int | None, named: str) -> None:
+    facts = {"order": order, "side": "sell", "quantity": "0.3", "cost": "8038.83", "cause": "FILL_AFTER_END"}
+    assert said("stray", **facts) == f"Stray fill: SELL 0.3 BTC @ 26796.10 ({named}) FILL_AFTER_END"
+
+
+def test_an_order_with_a_name_of_its_own_is_told_by_it() -> None:
+    facts = {"order": 1, "side": "buy", "quantity": "0.25", "limit": None, "tif": "ioc", "client_id": "abc123"}
+    assert said("accepted", **facts) == "Order accepted: BUY 0.25 BTC @ market (order 1, id abc123)"
+
+
 def test_a_whole_fill() -> None:
     assert said("filled", **filled()) == "Order filled: BUY 0.25 BTC @ 26796.10 | Execution time: 42ms"
 

@@ -56,7 +56,7 @@ def test_seeded_sessions_agree_and_meet_every_rule(met):
     often += ["clock_jumped", "limits_changed", "largest named", "flips", "truncated", "code DUPLICATE_ID"]
     often += ["accepted with a client id", "refused with a client id", "code REPEATED_ORDER"]
     often += [f"ended {end}" for end in ends] + [f"halted {halt}" for halt in halts]
-    assert not {name: met[name] for name in often if met[name] < SEEDED_SESSIONS // 50}
+    assert not {name: met[name] for name in often if met[name] < SEEDED_SESSIONS // 100}
     assert met["started"] > SEEDED_SESSIONS * 1.1  # restarts
 
 

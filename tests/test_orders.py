@@ -42,7 +42,12 @@ MEANINGS = [
     ("sell 1 reduce @ 1 IOC", Order("sell", E8, E8, "ioc", reduce_only=True)),
     ("buy 92233720368.54775807", Order("buy", 2**63 - 1)),
     ("buy 0.00000001", Order("buy", 1)),
+    ("buy 0.25 id=abc123", Order("buy", 25_000_000, client_id="abc123")),
+    ("sell 0.25 ID= Z9 reduce @ 1", Order("sell", 25_000_000, E8, "gtc", reduce_only=True, client_id="Z9")),
+    ("buy 0.25 @ 68000 ioc id=" + "a" * 32, Order("buy", 25_000_000, 68_000 * E8, "ioc", client_id="a" * 32)),
+    ("buy 0.25 id=ioc", Order("buy", 25_000_000, client_id="ioc")),
     ("whatif buy 0.25", Whatif("buy", 25_000_000)),
+    ("whatif buy 0.25 id=a", Whatif("buy", 25_000_000, client_id="a")),
     ("WHATIF Sell 0.1@68000 ioc reduce", Whatif("sell", 10_000_000, 68_000 * E8, "ioc", reduce_only=True)),
     ("cancel 3", Cancel(3)),
     ("cancel all", Cancel(None)),
@@ -78,6 +83,9 @@ MEANINGS = [
     ('{"side": "buy", "quantity": 1, "price": null, "tif": null}', Order("buy", E8)),
     ('{"quantity": 1, "side": "buy", "price": 68000.12345678}', Order("buy", E8, 6_800_012_345_678, "gtc")),
     ('{"buy": 0.25}', Order("buy", 25_000_000)),
+    ('{"side": "buy", "quantity": 1, "client_id": "a1"}', Order("buy", E8, client_id="a1")),
+    ('{"side": "buy", "quantity": 1, "client_id": 17}', Order("buy", E8, client_id="17")),
+    ('{"side": "buy", "quantity": 1, "client_id": null}', Order("buy", E8)),
     ('{"whatif": "buy", "quantity": 0.25}', Whatif("buy", 25_000_000)),
     ('{"command": "whatif", "order_side": "sell", "quantity": 1, "price": 2}', Whatif("sell", E8, 2 * E8, "gtc")),
     ('{"cancel": 3}', Cancel(3)),
@@ -99,6 +107,7 @@ def test_line_means_its_command(line, command):
 
 
 DIGITS = "quantity must be digits with up to 8 decimals, such as 0.25"
+WRONG_ID = "client_id must be 1 to 32 letters A to Z, a to z or digits, such as id=abc123"
 ABOVE = "quantity must be above zero, such as 0.25"
 REFUSALS = [
     ("", 1, "nothing to do: type a command, such as buy 0.25, or help"),
@@ -124,14 +133,24 @@ REFUSALS = [
     ("buy 92233720368.54775808", 5, "quantity must be at most 92233720368.54775807, such as 0.25"),
     ("buy 1 @ 0", 9, "price must be above zero, such as 68000"),
     ("buy 1 @", 8, "@ needs a price, such as @ 68000"),
+    ("buy 1 id=", 10, "id= needs a client_id, such as id=abc123"),
+    ("buy 1 id=a-b", 10, WRONG_ID),
+    ("buy 1 id=id=", 10, WRONG_ID),
+    ("buy 1 id=" + "a" * 33, 10, WRONG_ID),
+    ("buy 1 id=\N{LATIN SMALL LETTER E WITH ACUTE}", 10, WRONG_ID),
+    ("buy 1 id=\N{ARABIC-INDIC DIGIT ONE}", 10, WRONG_ID),
+    ("buy 1 id=a id=b", 12, "'id=' is not expected here; usage: buy <size> [@ <price>] [ioc|gtc] [reduce] [id=<id>]"),
+    ('{"side": "buy", "quantity": 1, "client_id": ""}', 32, WRONG_ID),
+    ('{"side": "buy", "quantity": 1, "client_id": 1.5}', 32, WRONG_ID),
+    ('{"side": "buy", "quantity": 1, "client_id": true}', 32, "client_id must be a number or a text"),
     ("buy 1 ioc", 7, "ioc needs a limit price, such as @ 68000: a market order fills at once or is canceled"),
     (
         "buy 1 @ 2 ico",
         11,
-        "'ico' is not expected here; did you mean ioc?; usage: buy <size> [@ <price>] [ioc|gtc] [reduce]",
+        "'ico' is not expected here; did you mean ioc?; usage: buy <size> [@ <price>] [ioc|gtc] [reduce] [id=<id>]",
     ),
-    ("buy 1 2", 7, "'2' is not expected here; usage: buy <size> [@ <price>] [ioc|gtc] [reduce]"),
-    ("buy 1 @ 2 @ 3", 11, "'@' is not expected here; usage: buy <size> [@ <price>] [ioc|gtc] [reduce]"),
+    ("buy 1 2", 7, "'2' is not expected here; usage: buy <size> [@ <price>] [ioc|gtc] [reduce] [id=<id>]"),
+    ("buy 1 @ 2 @ 3", 11, "'@' is not expected here; usage: buy <size> [@ <price>] [ioc|gtc] [reduce] [id=<id>]"),
     ("whatif", 7, "whatif needs buy|sell, such as: whatif buy 0.25"),
     ("whatif byu 1", 8, "whatif must be buy or sell; did you mean buy?"),
     ("whatif buy", 11, "whatif needs <size>, such as: whatif buy 0.25"),
@@ -202,12 +221,14 @@ def test_blank_lines_and_comments_are_told_apart():
 
 AMOUNT = st.integers(min_value=1, max_value=2**63 - 1)
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=40)
+SIDE = st.sampled_from(["buy", "sell"])
+ID = st.none() | st.text("abcXYZ0189", min_size=1, max_size=32)
 WORDS = st.lists(PRINTABLE.filter(bool), max_size=5).map(" ".join)
 COMMANDS = st.one_of(
-    st.builds(Order, st.sampled_from(["buy", "sell"]), AMOUNT, reduce_only=st.booleans()),
-    st.builds(Order, st.sampled_from(["buy", "sell"]), AMOUNT, AMOUNT, st.sampled_from(["ioc", "gtc"]), st.booleans()),
-    st.builds(Whatif, st.sampled_from(["buy", "sell"]), AMOUNT, reduce_only=st.booleans()),
-    st.builds(Whatif, st.sampled_from(["buy", "sell"]), AMOUNT, AMOUNT, st.sampled_from(["ioc", "gtc"]), st.booleans()),
+    st.builds(Order, SIDE, AMOUNT, reduce_only=st.booleans(), client_id=ID),
+    st.builds(Order, SIDE, AMOUNT, AMOUNT, st.sampled_from(["ioc", "gtc"]), st.booleans(), ID),
+    st.builds(Whatif, SIDE, AMOUNT, reduce_only=st.booleans(), client_id=ID),
+    st.builds(Whatif, SIDE, AMOUNT, AMOUNT, st.sampled_from(["ioc", "gtc"]), st.booleans(), ID),
     st.builds(Cancel, st.none() | AMOUNT),
     st.builds(Listing, st.sampled_from(["orders", "fills", "rejects", "book"]), st.none() | st.integers(1, 1000)),
     st.builds(Show, st.sampled_from(["status", "latency", "limits"])),
@@ -288,16 +309,20 @@ def test_hints_never_fail(text):
         ("fi", "fi", list(ROWS)),
         ("buy ", "", ["<quantity>"]),
         ("buy 0.2", "0.2", ["<quantity>"]),
-        ("buy 0.25 ", "", ["@", "reduce"]),
+        ("buy 0.25 ", "", ["@", "reduce", "id="]),
+        ("buy 0.25 i", "i", ["@", "reduce", "id="]),
+        ("buy 0.25 id=", "", ["<client_id>"]),
+        ("buy 0.25 id=a", "a", ["<client_id>"]),
+        ("buy 0.25 id=a ", "", ["@", "reduce"]),
         ("buy 0.25 @", "", ["<price>"]),
         ("buy 0.25 @6", "6", ["<price>"]),
-        ("buy 0.25 @ 68000 ", "", ["ioc", "gtc", "reduce"]),
-        ("buy 0.25 @ 68000 ioc r", "r", ["reduce"]),
+        ("buy 0.25 @ 68000 ", "", ["ioc", "gtc", "reduce", "id="]),
+        ("buy 0.25 @ 68000 ioc r", "r", ["reduce", "id="]),
         ("buy x ", "", []),
         ("whatif ", "", ["buy", "sell"]),
         ("whatif s", "s", ["buy", "sell"]),
         ("whatif sell ", "", ["<quantity>"]),
-        ("whatif sell 1 @ 2 ", "", ["ioc", "gtc", "reduce"]),
+        ("whatif sell 1 @ 2 ", "", ["ioc", "gtc", "reduce", "id="]),
         ("cancel ", "", ["all", "<order>"]),
         ("csv ", "", ["fills", "orders", "rejects"]),
         ("csv fills a.csv ", "", ["force"]),

@@ -3,10 +3,14 @@
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
+from types import SimpleNamespace
 
-from pytrader import outcomes
+import pytest
+
+from pytrader import answers, outcomes
 from pytrader.events import Event
-from pytrader.outcomes import Outcomes, is_over, is_settled
+from pytrader.lines import Market
+from pytrader.outcomes import Outcomes, ending, is_over, is_settled
 
 
 def event(seq, kind, order=None, **facts):
@@ -34,6 +38,50 @@ def test_an_order_is_over_when_filled_or_ended_and_settled_also_at_rest():
     assert not is_over([ACCEPTED, RESTING])
     assert is_settled([ACCEPTED, RESTING])
     assert is_settled([ACCEPTED, RESTING, PARTIAL])
+
+
+def test_a_stray_fill_after_the_end_reopens_nothing():
+    stray = event(5, "stray", 1, cause="FILL_AFTER_END")
+    for end in (DONE, ENDED):
+        kept = taken(ACCEPTED, end, stray)
+        assert ending(kept.of(1)) == end
+        assert kept.of(1)[-1] == stray
+        assert kept.wait_quiet(0)
+
+
+def test_a_fill_of_somebody_elses_order_is_told_to_nobody_who_waits_for_ours():
+    """Its number may be given to an order of ours later."""
+    kept = taken(event(1, "stray", 9, cause="FOREIGN_FILL"), event(2, "accepted", 9))
+    assert [one.kind for one in kept.of(9)] == ["accepted"]
+
+
+UNKNOWN = event(3, "unknown", 1, side="buy", quantity="1")
+STRAY = event(9, "stray", 1, side="buy", quantity="1", cost="5", cause="FILL_AFTER_END")
+CANCELED = event(4, "ended", 1, side="buy", quantity="1", filled="0", state="canceled", reason="USER")
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "code"),
+    [
+        ([RELEASED], "pending", answers.ERROR),
+        ([UNKNOWN], "unknown", answers.ERROR),
+        ([event(3, "resting", 1, side="buy", quantity="1", limit="5")], "resting", answers.OK),
+        ([CANCELED, STRAY], "canceled", answers.OK),
+    ],
+)
+def test_an_order_is_answered_by_its_own_end_and_not_by_what_came_astray(events, state, code):
+    asked = {"order": SimpleNamespace(client_id=None), "verdict": SimpleNamespace(codes=[])}
+    ticket = SimpleNamespace(**asked, accepted=True, order_id=1, wait=lambda: [RELEASED, *events])
+    said = answers.outcome(ticket, Market("BTC", "USDT", "0.01"))
+    assert (said.data["state"], said.code) == (state, code)
+    assert said.data.get("reason") == ("USER" if state == "canceled" else None)
+    assert ("not known yet" in said.text) == (code == answers.ERROR)
+
+
+def test_an_order_without_an_answer_is_not_settled():
+    kept = taken(ACCEPTED, RELEASED, event(3, "unknown", 1))
+    assert not is_settled(kept.of(1))
+    assert not kept.wait_quiet(0)
 
 
 def test_waiting_ends_with_the_event_that_was_waited_for():
@@ -76,6 +124,15 @@ def test_refusal_is_found_by_its_number_once_it_is_durable():
     assert kept.refusal(5, 0) == refused
     assert kept.refusal(4, 0) is None
     assert kept.refusal(6, 0.01) is None
+    assert kept.refusal(0, 0) is None
+
+
+def test_refusal_that_halts_is_found_by_the_last_event_of_its_decision():
+    """Behind it come the halt and the cancel requests; a later refusal is not taken for it."""
+    first, refused, later = (event(seq, "refused", sentence=str(seq)) for seq in (3, 5, 9))
+    kept = taken(first, event(4, "marked"), refused, event(6, "halted"), event(7, "cancel_requested", 1), later)
+    assert kept.refusal(7, 0) == refused
+    assert kept.refusal(9, 0) == later
 
 
 def test_quiet_means_that_nothing_is_in_flight():

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from threading import Barrier, Thread
 
+import orjson
 import pytest
 from paper_market import depth, desk_on, ladder, live_book, paper_on
 
@@ -49,6 +50,27 @@ def test_journal_folds_into_the_same_state():
     other = pytrader.Desk(pytrader.Book(), paper.rules)
     other.recover(paper.journal)
     assert other.state() == paper.desk.state()
+
+
+def test_journal_with_unknown_orders_and_stray_fills_is_taken_up():
+    """An order without an answer keeps its reservation; a fill of nobody's order counts in position and fees."""
+    paper = paper_on()
+    paper.submit("buy 0.3 @ 20000")
+    paper.advance(1)
+    seq, mono_ns, utc_ns, _ = paper.journal[-1]
+    trade = {"price": "20000", "quantity": "0.1", "fee": "0.5", "id": "t-1"}
+    facts = {"order": None, "side": "sell", "quantity": "0.1", "trades": [trade], "cost": "2000", "average": "20000"}
+    bodies = [
+        {"unknown": {"order": 1, "side": "buy", "quantity": "0.3"}},
+        {"stray": facts | {"realised": "0", "fee": "0.5", "cause": "FOREIGN_FILL"}},
+    ]
+    rows = [(seq + count, mono_ns, utc_ns, orjson.dumps(body)) for count, body in enumerate(bodies, 1)]
+    other = pytrader.Desk(pytrader.Book(), paper.rules)
+    other.recover([*paper.journal, *rows])
+    page = orjson.loads(other.status())
+    assert (page["position"], page["fees"], page["duplicates"]) == ("-0.1", "0.5", 0)
+    assert [(order["order"], order["state"]) for order in page["open_orders"]] == [(1, "unknown")]
+    assert orjson.loads(other.state())["orders"]["buys"] == "0.3"
 
 
 def test_partial_fill_names_both_quantities_and_cancels_the_rest():

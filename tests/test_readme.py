@@ -36,7 +36,7 @@ def test_every_option_of_the_limits_is_a_setting():
     """The limits table names real options."""
     options = {row.option for row in rows()}
     named = set(re.findall(r"\| `(--max-[\w-]+)` \|", README))
-    assert len(named) == 4
+    assert len(named) == 6
     assert named <= options
 
 
@@ -50,3 +50,15 @@ def test_every_reason_code_is_explained():
     explained = set(re.findall(r"`([A-Z_]{4,})`", (ROOT / "docs/codes.md").read_text(encoding="utf-8")))
     assert len(codes) > 20
     assert codes == explained
+
+
+def test_every_cause_of_a_stray_fill_is_explained():
+    """docs/codes.md has a row for each, among the causes of a halt."""
+    source = (ROOT / "rust_core/engine/src/desk/event.rs").read_text(encoding="utf-8")
+    body = re.search(r"pub enum StrayCause \{(.*?)\}", source, re.DOTALL)
+    assert body is not None
+    names = re.findall(r"^\s+(\w+),$", body[1], re.MULTILINE)
+    causes = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in names}
+    rows = set(re.findall(r"^\| ([A-Z_]{4,}) \|", (ROOT / "docs/codes.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(causes) == 5
+    assert causes | {"EXECUTOR"} == rows

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytrader import format_e8, parse_e8
 from pytrader import settings as module
-from pytrader.settings import Secret, Settings, SettingsError, format_e8, load, parse_e8, rows
+from pytrader.setting_kinds import Secret
+from pytrader.settings import Settings, SettingsError, load, rows
 
 HOME = {"HOME": "/home/someone"}
 NAMES = [row.name for row in rows()]
@@ -39,12 +41,17 @@ def refusal(cli=None, environ=None, env_file=None):
 
 
 def test_defaults_are_the_limits_of_the_brief():
-    """With nothing set: 50,000 USDT, 5 BTC, 5 orders a second, 10,000 USDT a day, 10 to 100 ms, no slippage, no fee."""
+    """With nothing set: 50,000 USDT, 5 BTC, 5 orders a second, 10,000 USDT a day, 10 to 100 ms, no slippage, no fee.
+
+    The controls around them: prices within 5 % of the book, 50 attempts a second, 200 refusals in 10 s, repeats pass.
+    """
     it = load({}, HOME, None)
     assert (it.venue, it.symbol, it.execution) == ("binance", "BTCUSDT", "simulated")
     assert (it.max_order_notional_e8, it.max_position_e8) == (50_000 * 10**8, 5 * 10**8)
     assert (it.max_orders_per_second, it.max_daily_loss_e8) == (5, 10_000 * 10**8)
     assert (it.delay_min_ms, it.delay_max_ms, it.slippage_bps_e8, it.taker_fee_bps_e8) == (10, 100, 0, 0)
+    assert (it.max_price_band_bps, it.max_attempts_per_second) == (500, 50)
+    assert (it.runaway_refusals, it.repeat_window_ms) == (200, 0)
     assert (it.seed, it.stale_after_ms, it.ca_file, it.stream_url) == (None, 2000, None, None)
     assert set(it.sources.values()) == {"default"}
 
@@ -95,6 +102,15 @@ def test_unknown_command_line_name_is_refused():
         ("max_orders_per_second", "51"),
         ("max_orders_per_second", "0"),
         ("max_orders_per_second", "5.0"),
+        ("max_price_band_bps", "5001"),
+        ("max_price_band_bps", "0"),
+        ("max_price_band_bps", "0.5"),
+        ("max_attempts_per_second", "501"),
+        ("max_attempts_per_second", "0"),
+        ("runaway_refusals", "2001"),
+        ("runaway_refusals", "0"),
+        ("repeat_window_ms", "10001"),
+        ("repeat_window_ms", "-1"),
         ("slippage_bps", "1001"),
         ("delay_max_ms", "60001"),
         ("seed", "9223372036854775808"),
@@ -132,6 +148,10 @@ def test_all_faults_are_reported_at_once():
     [
         ("max_position", "0.00000001", 1),
         ("max_position", "50", 50 * 10**8),
+        ("max_price_band_bps", "5000", 5_000),
+        ("max_attempts_per_second", "500", 500),
+        ("runaway_refusals", "2000", 2_000),
+        ("repeat_window_ms", "10000", 10_000),
         ("slippage_bps", "0.5", 5 * 10**7),
         ("stream_url", "ws://127.0.0.1:9000/", "ws://127.0.0.1:9000"),
         ("stream_url", "ws://localhost:9000", "ws://localhost:9000"),

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytrader import status
-from pytrader.status import duration, fixed, printable, signed, snapshot, stops, text, to_json
+from pytrader.figures import duration, fixed, printable, signed
+from pytrader.status import snapshot, stops, text, to_json
 
 FAST = {
     "p50_ns": 850,
@@ -34,9 +35,22 @@ DESK = {
     "halted": None,
     "loss_latched": False,
     "permit": {"journal": True, "executor": True, "book": "live"},
-    "limits": {"order_notional": "50000", "position": "5", "orders_per_second": 5, "daily_loss": "10000"},
+    "clock_suspect": False,
+    "attempts_capped": 0,
+    "limits": {
+        "order_notional": "50000",
+        "position": "5",
+        "orders_per_second": 5,
+        "daily_loss": "10000",
+        "price_band": 5_000_000,
+        "attempts_per_second": 50,
+        "runaway_refusals": 200,
+        "repeat_window_ns": 0,
+        "stale_after_ns": 2_000_000_000,
+    },
     "room": {"buy": "4.75", "sell": "5.25", "orders_now": 4, "daily_loss": "9999.825"},
     "counts": {"accepted": 3, "refused": 1, "filled": 2, "canceled": 0, "open": 1},
+    "duplicates": 0,
     "open_orders": [
         {
             "order": 3,
@@ -46,6 +60,7 @@ DESK = {
             "limit": "27000",
             "tif": "gtc",
             "state": "resting",
+            "client_id": "abc123",
         }
     ],
     "latency": dict.fromkeys(["decision", "journal", "execution", "total"], FAST),
@@ -98,6 +113,11 @@ def test_screen_shows_every_fact_in_its_place():
         "Slip, bps          0.12       0.50       1.26       2.00       2.00          2",
         "Feed        frames 1234, ignored 4, refused 0, gaps 0, resyncs 1, crossed 0",
     ]
+
+
+def test_reports_that_told_nothing_new_are_shown_where_there_are_some():
+    assert "Reports     3 told nothing new" in text(made(duplicates=3)).splitlines()
+    assert "told nothing new" not in text(made())
 
 
 def test_json_holds_the_same_facts_exactly():
@@ -159,7 +179,26 @@ def test_each_stop_is_named_with_its_cause_and_way_out():
     ]
     assert [line for line in text(it).splitlines() if "HALTED" in line] == [f"Trading     {stops(it)[0]}"]
     assert "open" in status.limits_text(made())
+    also = made(halted={"cause": "OPERATOR", "detail": "news"}, clock_suspect=True)
+    assert stops(also) == ["HALTED OPERATOR, CLOCK SUSPECT: news (type resume)"]
+    assert text(also).splitlines()[6].endswith("00:00 UTC of 2026-11-22 (clock suspect)")
+    alone = made(halted={"cause": "CLOCK", "detail": "UTC went 3 s back"}, clock_suspect=True)
+    assert stops(alone) == ["HALTED CLOCK: UTC went 3 s back (type resume)"]
     assert stops(made()) == []
+
+
+def test_limits_show_every_limit_and_what_the_cap_answered():
+    """All nine, in the units of their settings; the one screen of status counts the capped ones only if there are."""
+    assert status.limits_text(made(attempts_capped=3)).splitlines() == [
+        "Limits      order 50000 USDT | position 5 BTC | 5 orders/s | day 10000 USDT",
+        "            price band 500 bps | 50 attempts/s (3 capped)",
+        "            200 refusals in 10 s halt | repeats pass | book stale at 2000 ms",
+        "Room        buy 4.75 | sell 5.25 BTC | 4 orders now | loss 9999.82 USDT",
+        "Trading     open",
+    ]
+    window = made(limits={**DESK["limits"], "repeat_window_ns": 1_500_000_000})
+    assert "| no repeat within 1500 ms |" in status.limits_text(window)
+    assert "1 open, 3 capped" in text(made(attempts_capped=3))
 
 
 HUGE = "-" + "9" * 22 + "." + "9" * 16
@@ -173,6 +212,8 @@ def test_screen_always_fits_and_never_moves_the_cursor(reject, detail, amount, p
         halted={"cause": "ENGINE_FAULT", "detail": detail},
         last_reject=reject,
         loss_latched=latched,
+        clock_suspect=True,
+        attempts_capped=10**9,
         entry=amount,
         unrealised=amount,
         equity=HUGE,

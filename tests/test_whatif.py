@@ -2,7 +2,7 @@
 
 import io
 import json
-from decimal import Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
 import pytest
@@ -106,6 +106,7 @@ def test_order_that_passes_is_answered_with_room_and_fill(trader):
         "Would pass: BUY 1.5 BTC @ market",
         "  fills 1.5 BTC @ 26796.33, worst 26797.00, cost 40194.5 USDT",
         "  slippage 0.311 bps against the mid 26795.5",
+        "  price band 500 bps: ends at 28135.80",
         "  room: order 50000 of 50000 USDT | buy 5 of 5 BTC | rate 5 of 5 orders | loss 10000 of 10000 USDT",
     ]
 
@@ -122,6 +123,7 @@ def test_order_that_fails_is_answered_with_every_breach(trader):
         "  fills 20 BTC @ 26785.50, worst 26776.00, cost 535710 USDT",
         "  slippage 3.732 bps against the mid 26795.5",
         "  10 BTC more than the visible book can fill",
+        "  price band 500 bps: ends at 25455.25",
         "  room: order 50000 of 50000 USDT | sell 5 of 5 BTC | rate 5 of 5 orders | loss 10000 of 10000 USDT",
     ]
     verdict = trader.submit(Order("sell", 30 * E8)).verdict
@@ -147,7 +149,9 @@ def test_answer_as_json_keeps_every_amount_as_text(trader):
             "position": {"limit": "5", "headroom": "5", "unit": "BTC"},
             "orders": {"limit": "5", "headroom": "5", "unit": "orders"},
             "daily_loss": {"limit": "10000", "headroom": "10000", "unit": "USDT"},
+            "price_band": {"limit": "500", "headroom": "500", "unit": "bps"},
         },
+        "worst_allowed": "28135.8",
         "estimate": {
             "filled": "1.5",
             "unfilled": "0",
@@ -204,12 +208,22 @@ def test_no_estimate_is_given_on_a_book_that_cannot_be_trusted(tmp_path):
     unsynced = Trader(desk_on(book), book, Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
     found = unsynced.whatif("buy 1")
     assert "BOOK_UNSYNCED" in found.codes
-    assert found.estimate is None
+    assert (found.estimate, found.worst_allowed) == (None, None)
     pipe = Pipe(unsynced, out := io.StringIO(), as_json=False, show_top=lambda _: None)
     pipe._waited = True
     pipe.execute(parse("whatif buy 1"))
     assert pipe.code == 5
     assert "  no estimate: the book cannot be trusted now" in out.getvalue().splitlines()
+
+
+def test_price_at_which_the_band_ends_is_the_last_that_passes(trader):
+    """Exactly there the order passes, a tick beyond it does not: the answer and the core mean the same price."""
+    for side, tick in (("buy", Decimal("0.01")), ("sell", Decimal("-0.01"))):
+        exact = trader.whatif(f"{side} 1").worst_allowed
+        end = Decimal(exact.numerator) / exact.denominator
+        last = end.quantize(Decimal("0.01"), ROUND_FLOOR if side == "buy" else ROUND_CEILING)
+        assert trader.whatif(f"{side} 1 @ {last}").passes
+        assert trader.whatif(f"{side} 1 @ {last + tick}").codes == ("PRICE_BAND",)
 
 
 def test_only_an_order_can_be_asked_about(trader):

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.validation import ValidationError, Validator
 
+from pytrader.figures import fixed
 from pytrader.orders import CommandError, Hint, hints, is_blank, parse
-from pytrader.status import Snapshot, fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
+
+    from pytrader.status import Snapshot
 
 
 class CommandCompleter(Completer):

@@ -17,8 +17,8 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 
+from pytrader.figures import printable
 from pytrader.repl.toolbar import STYLE
-from pytrader.status import printable
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -31,6 +31,7 @@ _STYLES = {
     "Order rejected": "class:refusal",
     "Order filled": "class:filled",
     "Order partially filled": "class:filled",
+    "Stray fill": "class:refusal",
 }
 
 

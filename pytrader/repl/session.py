@@ -16,10 +16,10 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 
+from pytrader.figures import signed
 from pytrader.orders import LINE_MAX_BYTES, CommandError, Flatten, Order, Quit, Resume, is_blank, parse
 from pytrader.repl.completer import CommandCompleter, CommandValidator
 from pytrader.repl.toolbar import STYLE, prompt, toolbar
-from pytrader.status import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

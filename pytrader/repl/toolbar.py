@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.styles import Style
 
-from pytrader.status import duration, fixed, printable, signed, stops
+from pytrader.figures import duration, fixed, printable, signed
+from pytrader.status import stops
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples

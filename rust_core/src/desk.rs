@@ -113,7 +113,7 @@ impl Desk {
     fn start(&self, seed: u64, loosen: bool, mono_ns: Option<i64>, utc_ns: Option<i64>) -> PyResult<Vec<u64>> {
         let opened = Opened { version: 1, profile: self.rules.profile() };
         let (limits, instrument) = (self.rules.limits(), self.rules.instrument());
-        let started = Started { build: BUILD.into(), seed, limits, instrument };
+        let started = Started { build: BUILD.into(), seed, limits, instrument, memory: false };
         let begun = self.shared.start(opened, started, loosen, at(mono_ns, utc_ns));
         let resting = begun.map_err(PyValueError::new_err)?;
         Ok(resting.iter().map(|open| open.order).collect())

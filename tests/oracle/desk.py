@@ -35,8 +35,9 @@ class Desk:
         self.mono_ns, self.utc_ns = mono_ns, utc_ns
         self.ledger = Ledger()
         self.orders: dict[int, Order] = {}
-        self.stamps: list[Stamp] = []  # of every accepted order
-        self.refusals: list[Stamp] = []  # of every journaled refusal since the last `resumed`
+        # What is ten seconds old when the next one comes is forgotten for good, whatever the wall clock says later.
+        self.recent: list[Order] = []  # accepted orders
+        self.refusals: list[Stamp] = []  # journaled refusals since the last `resumed`
         self.attempts: list[int] = []  # monotonic times of the orders that this process judged
         self.capped = 0  # orders that it did not even judge
         self.ids: set[str] = set()  # of every accepted order
@@ -178,12 +179,12 @@ class Desk:
     def repeated(self, request: Request) -> bool:
         """Return whether an order with the same terms was accepted within the window."""
         terms = request.terms()
-        same = [order.stamp[0] for order in self.orders.values() if order.request.terms() == terms]
+        same = [order.stamp[0] for order in self.recent if order.request.terms() == terms]
         return rules.stamps_in_window(same, self.mono_ns, self.limits.repeat_ns) > 0
 
     def orders_now(self) -> int:
         """Return how many orders the window still takes."""
-        stamps = [mono_ns for mono_ns, _ in self.stamps]
+        stamps = [order.stamp[0] for order in self.recent]
         return self.limits.per_second - rules.stamps_in_window(stamps, self.mono_ns)
 
     def has_slot(self, mono_ns: int) -> bool:
@@ -213,7 +214,7 @@ class Desk:
         self.counts["accepted"] += 1
         number = len(self.orders) + 1
         self.orders[number] = Order(number, request, bid, ask, (self.mono_ns, self.utc_ns))
-        self.stamps.append((self.mono_ns, self.utc_ns))
+        self.recent = [order for order in self.recent if self.kept(order.stamp)] + [self.orders[number]]
         self.ids |= {request.client_id} - {None}
         cost = rules.notional(request, request.quantity, self.market, self.limits)
         self.note("accepted", order=number, notional=cost, bid=bid, ask=ask, request=request.told())
@@ -224,7 +225,7 @@ class Desk:
         """Refuse an order; too many in too short a time are a program that ran away, which stops everything."""
         self.counts["refused"] += 1
         self.note("refused", codes=codes, largest=self.largest(request, codes), request=request.told())
-        self.refusals.append((self.mono_ns, self.utc_ns))
+        self.refusals = [*filter(self.kept, self.refusals), (self.mono_ns, self.utc_ns)]
         stamps = [mono_ns for mono_ns, _ in self.refusals]
         many = rules.stamps_in_window(stamps, self.mono_ns, rules.RUNAWAY_NS) >= self.limits.runaway
         if many and not self.halted:
@@ -315,7 +316,7 @@ class Desk:
         self.note("started", limits=limits.told())
         if limits.told() != old.told():
             self.note("limits_changed", old=old.told(), new=limits.told())
-        self.stamps, self.refusals = list(map(self.carried, self.stamps)), list(map(self.carried, self.refusals))
+        self.refusals = list(map(self.carried, self.refusals))
         for order in self.orders.values():
             order.stamp = self.carried(order.stamp)
         for order in self.open():
@@ -323,6 +324,10 @@ class Desk:
             if order.canceling or order.state != "resting":
                 self.end(order, order.canceling or "RESTART")
         return self.open()
+
+    def kept(self, stamp: Stamp) -> bool:
+        """Return whether a moment is still remembered when something new joins it."""
+        return self.mono_ns - stamp[0] < rules.RUNAWAY_NS
 
     def carried(self, stamp: Stamp) -> Stamp:
         """Return an earlier run's moment on this run's monotonic clock, going by UTC."""

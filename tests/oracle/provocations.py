@@ -93,8 +93,8 @@ class Provocations(Maker):
     def go(self) -> None:
         """Let time pass: a little, or exactly to where something ends."""
         oracle, limits, now = self.world.oracle, self.world.limits, self.world.mono_ns
-        ends = [stamp + SECOND_NS for stamp, _ in oracle.stamps[-5:]]
-        ends += [stamp + limits.repeat_ns for stamp, _ in oracle.stamps[-5:]]
+        stamps = [order.stamp[0] for order in oracle.recent[-5:]]
+        ends = [stamp + SECOND_NS for stamp in stamps] + [stamp + limits.repeat_ns for stamp in stamps]
         ends += [stamp + SECOND_NS for stamp in oracle.attempts[-limits.attempts :][:2]]
         ends += [stamp + RUNAWAY_NS for stamp, _ in oracle.refusals[-limits.runaway :][:2]]
         ends.append(self.world.market.frame_ns + limits.stale_after_ns)

@@ -316,7 +316,7 @@ class World:
     def room(self, orders: list[Order], loss: Decimal) -> dict[str, Decimal | int]:
         """Return what the oracle says may still be bought, sold, sent and lost."""
         position = self.oracle.ledger.position
-        stamps = [stamp for stamp, _ in self.oracle.stamps]
+        stamps = [order.stamp[0] for order in self.oracle.recent]
         sent = stamps_in_window(stamps, max(self.mono_ns, self.oracle.mono_ns))
         return {
             "buy": max(self.limits.position - position - open_quantity(orders, "buy"), ZERO),

@@ -43,7 +43,7 @@ fn desk(repeat_window_ns: i64) -> SharedDesk {
     let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published());
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
-    let started = Started { build: "bench".into(), seed: 1, limits, instrument };
+    let started = Started { build: "bench".into(), seed: 1, limits, instrument, memory: false };
     desk.start(Opened { version: 1, profile }, started, false, NOW).expect("a new journal");
     desk
 }

@@ -233,3 +233,6 @@ impl fmt::Display for Clause<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,9 +114,9 @@ impl SimulatedVenue {
         count
     }
 
-    /// The journal is behind: what happens next must still find room in its ring.
+    /// The journal is behind: what happens next, a report that halts and asks every order to end too, must find room.
     fn held_back(&self) -> bool {
-        self.desk.spare() < RING / 8
+        self.desk.spare() < RING / 8 + OPEN_MAX
     }
 
     /// A top that came while the bounds were being stated was compared with the old ones.

@@ -102,6 +102,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::units::E8;
+    use proptest::prelude::*;
 
     fn btc(text: &str) -> Qty {
         Qty(crate::units::parse_e8(text.as_bytes()).expect("a decimal"))
@@ -141,6 +142,80 @@ mod tests {
         ledger.apply(Side::Sell, usdt("100"), btc("1"), Money(7));
         assert_eq!(ledger.equity(None), None);
         assert_eq!(ledger.equity(Some(usdt("90"))).map(|equity| equity.to_string()), Some("9.9999999999999993".into()));
+    }
+
+    #[test]
+    #[should_panic(expected = "fill of 0")]
+    fn a_fill_of_nothing_is_refused() {
+        Ledger::default().apply(Side::Buy, usdt("100"), Qty(0), Money(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "fee of -0.0000000000000001")]
+    fn a_fee_below_zero_is_refused() {
+        Ledger::default().apply(Side::Buy, usdt("100"), Qty(1), Money(-1));
+    }
+
+    #[test]
+    #[should_panic(expected = "ledger identity broken")]
+    fn money_that_came_from_nowhere_is_noticed_at_the_next_fill() {
+        Ledger { cash: Money(1), ..Ledger::default() }.apply(Side::Buy, usdt("100"), Qty(1), Money(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "flat with an open cost")]
+    fn a_cost_without_a_position_is_noticed_at_the_next_fill() {
+        Ledger { cost: Money(1), realised: Money(1), ..Ledger::default() }.apply(
+            Side::Buy,
+            usdt("100"),
+            Qty(1),
+            Money(0),
+        );
+    }
+
+    #[test]
+    fn the_entry_is_the_average_cost_half_even_at_the_tick() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.entry(usdt("0.01")), None);
+        ledger.apply(Side::Sell, usdt("100.01"), btc("1"), Money(0));
+        ledger.apply(Side::Sell, usdt("100.02"), btc("1"), Money(0));
+        assert_eq!(ledger.entry(usdt("0.01")), Some(usdt("100.02")));
+        assert_eq!(ledger.entry(usdt("0.001")), Some(usdt("100.015")));
+        assert_eq!(ledger.entry(usdt("0.5")), Some(usdt("100")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_equals_that_of_plain_fractions(
+            fills in prop::collection::vec((any::<bool>(), 1..1_000_i64, 1..50_i64, 0..9_i128), 1..40),
+            mark in 1..1_000_i64,
+        ) {
+            let mut ledger = Ledger::default();
+            // Position, cost and realised profit; a reduction takes cost × closed ÷ position with it.
+            let (mut position, mut cost, mut realised, mut cash, mut fees) = (0_i128, 0_i128, 0_i128, 0_i128, 0_i128);
+            for (buys, price, quantity, fee) in fills {
+                let sign = if buys { 1 } else { -1 };
+                let (worth, signed) = (i128::from(price), sign * i128::from(quantity));
+                let closed = if position * sign < 0 { i128::from(quantity).min(position.abs()) } else { 0 };
+                let removed = if closed == 0 { 0 } else { cost * closed / position.abs() };
+                let profit = -sign * worth * closed - removed;
+                (position, realised, cash) = (position + signed, realised + profit, cash - worth * signed);
+                (cost, fees) = (cost - removed + sign * worth * (i128::from(quantity) - closed), fees + fee);
+                let side = if buys { Side::Buy } else { Side::Sell };
+                prop_assert_eq!(ledger.apply(side, Price(price), Qty(quantity), Money(fee)), Money(profit));
+                let expected = Ledger {
+                    position: Qty(position as i64),
+                    cost: Money(cost),
+                    cash: Money(cash),
+                    realised: Money(realised),
+                    fees: Money(fees),
+                };
+                prop_assert_eq!(ledger, expected);
+            }
+            let open = position * i128::from(mark) - cost;
+            prop_assert_eq!(ledger.unrealised(Price(mark)), Money(open));
+            prop_assert_eq!(ledger.equity(Some(Price(mark))), Some(Money(realised - fees + open)));
+        }
     }
 
     impl Qty {

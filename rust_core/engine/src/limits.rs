@@ -182,4 +182,48 @@ mod tests {
         let limits: Limits = serde_json::from_str(old).expect("limits");
         assert_eq!((limits.position, limits.price_band), (Qty(5 * E8), Limits::caps().price_band));
     }
+
+    #[test]
+    fn filters_that_no_order_could_be_judged_by_are_refused() {
+        let good = Instrument {
+            tick: Price(1),
+            step: Qty(1),
+            min_quantity: Qty(1),
+            max_quantity: Qty(1),
+            min_notional: Money(0),
+        };
+        assert_eq!(good.check(), Ok(()));
+        assert_eq!(Instrument { tick: Price(2), step: Qty(2), max_quantity: Qty(2), ..good }.check(), Ok(()));
+        for bad in [
+            Instrument { tick: Price(0), ..good },
+            Instrument { tick: Price(-1), ..good },
+            Instrument { step: Qty(0), ..good },
+            Instrument { step: Qty(-1), ..good },
+            Instrument { min_quantity: Qty(0), ..good },
+            Instrument { min_quantity: Qty(-1), ..good },
+            Instrument { min_notional: Money(-1), ..good },
+            Instrument { min_quantity: Qty(2), ..good },
+        ] {
+            let error = bad.check().expect_err("no order could be judged");
+            assert!(error.starts_with("the venue's filters make no sense"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_caps_are_ten_times_the_defaults() {
+        let caps = Limits::caps().rows().map(|row| format!("{} {}", row.name, row.text()));
+        let expected = [
+            "max_order_notional 500000",
+            "max_position 50",
+            "max_orders_per_second 50",
+            "max_daily_loss 100000",
+            "max_price_band_bps 5000",
+            "max_attempts_per_second 500",
+            "runaway_refusals 2000",
+            "stale_after_ms 10000",
+            "repeat_window_ms 0",
+        ];
+        assert_eq!(caps, expected);
+        assert_eq!((REPEAT_MAX_NS, RUNAWAY_NS), (10_000_000_000, 10_000_000_000));
+    }
 }

@@ -119,35 +119,4 @@ pub fn affordable(levels: &[Level], budget: Money, slippage: Rate, band: &Band) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_price_moves_against_the_order_by_the_exact_fraction_rounded_against_it(
-            price in prop_oneof![1..10_000_000 * E8, 0..=i64::MAX / 2],
-            rate in prop_oneof![Just(0), 0..=E8 / 10],
-        ) {
-            let exact = |sign: i128| i128::from(price) * (i128::from(E8) + sign * i128::from(rate));
-            let up = (exact(1) + i128::from(E8) - 1) / i128::from(E8);
-            let down = exact(-1) / i128::from(E8);
-            prop_assert_eq!(i128::from(Rate(rate).against(Side::Buy, Price(price)).0), up);
-            prop_assert_eq!(i128::from(Rate(rate).against(Side::Sell, Price(price)).0), down);
-        }
-    }
-
-    #[test]
-    fn the_band_ends_exactly_at_its_edge_and_never_on_the_safe_side() {
-        let level = |price| Level { price: Price(price), quantity: Qty(1) };
-        let mut view = View::default();
-        view.top.bid = level(99);
-        view.top.ask = level(101);
-        let (buy, sell) = (Band::new(&view, Side::Buy, Rate(E8 / 20)), Band::new(&view, Side::Sell, Rate(E8 / 20)));
-        // 101 × 1.05 = 106.05 and 99 × 0.95 = 94.05
-        assert_eq!([105, 106, 107].map(|price| buy.excludes(Price(price))), [false, false, true]);
-        assert_eq!([95, 94].map(|price| sell.excludes(Price(price))), [false, true]);
-        assert!(!buy.excludes(Price(1)) && !sell.excludes(Price(i64::MAX)));
-        assert_eq!((buy.edge(), sell.edge()), (106, 95));
-    }
-}
+mod tests;

@@ -181,8 +181,8 @@ impl Simulator {
         let filled = Qty(request.quantity.0 - open.0);
         if filled.0 > 0 {
             let (bid, ask) = (view.top.bid.price, view.top.ask.price);
-            let (order, delay_ns) = (sent.order, sent.delay_ns);
-            reports.push(Report::Filled(Execution { order, trades, level_cost, bid, ask, maker: false, delay_ns }));
+            let (order, side, delay_ns, maker) = (Some(sent.order), request.side, sent.delay_ns, false);
+            reports.push(Report::Filled(Execution { order, side, trades, level_cost, bid, ask, maker, delay_ns }));
         }
         filled
     }
@@ -195,7 +195,7 @@ impl Simulator {
             (Some(limit), Side::Buy) => slipped.min(limit),
             (Some(limit), Side::Sell) => slipped.max(limit),
         };
-        Trade { price, quantity, fee: self.rules.taker_fee.of(price.times(quantity)) }
+        Trade { price, quantity, fee: self.rules.taker_fee.of(price.times(quantity)), id: None }
     }
 
     fn arrive_cancel(&mut self, order: u64, reason: Reason, reports: &mut Vec<Report>) {
@@ -245,10 +245,10 @@ impl Simulator {
 
     fn maker_fill(&self, order: &Resting, quantity: Qty, view: &View) -> Report {
         let cost = order.limit.times(quantity);
-        let trade = Trade { price: order.limit, quantity, fee: self.rules.maker_fee.of(cost) };
+        let trade = Trade { price: order.limit, quantity, fee: self.rules.maker_fee.of(cost), id: None };
         let (bid, ask) = (view.top.bid.price, view.top.ask.price);
-        let (order, trades) = (order.order, vec![trade]);
-        Report::Filled(Execution { order, trades, level_cost: cost, bid, ask, maker: true, delay_ns: 0 })
+        let (order, side, trades) = (Some(order.order), order.side, vec![trade]);
+        Report::Filled(Execution { order, side, trades, level_cost: cost, bid, ask, maker: true, delay_ns: 0 })
     }
 
     fn available(&self, side: Side, level: &Level) -> Qty {

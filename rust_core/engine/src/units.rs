@@ -255,6 +255,50 @@ mod tests {
         assert_eq!(Now { mono_ns: 0, utc_ns: -1 }.utc_day(), -1);
     }
 
+    #[test]
+    fn the_shortest_text_has_no_sign_at_zero_and_no_trailing_zeros() {
+        let texts = [(0, "0"), (-E16 / 2, "-0.5"), (1, "0.0000000000000001"), (-10 * E16, "-10")];
+        assert_eq!(texts.map(|(value, _)| format_decimal(value, 16)), texts.map(|(_, text)| text));
+        assert_eq!((format_decimal(7, 0), format_decimal(-120, 1)), ("7".into(), "-12".into()));
+    }
+
+    #[test]
+    fn a_refused_text_says_what_would_do() {
+        assert_eq!(DecimalError::Malformed.to_string(), "must be digits with up to 8 decimals");
+        assert_eq!(DecimalError::TooLarge.to_string(), "must be at most 92233720368.54775807");
+    }
+
+    #[test]
+    fn a_text_of_the_journal_is_read_to_the_last_place_and_not_beyond() {
+        assert_eq!(parse_decimal("-12.5", 2), Ok(-1_250));
+        assert_eq!((parse_decimal("7", 0), parse_decimal("0.07", 2)), (Ok(7), Ok(7)));
+        for text in ["", "-", ".5", "1.234", "1.2.3", "--1", "+1", "1e5", "a", "1.a"] {
+            assert_eq!(parse_decimal(text, 2), Err(DecimalError::Malformed), "{text:?}");
+        }
+        assert_eq!(parse_decimal(&"9".repeat(40), 2), Err(DecimalError::TooLarge));
+    }
+
+    #[test]
+    fn the_grammar_takes_twelve_digits_and_eight_decimals() {
+        assert_eq!(parse_e8(b"000000000001.00000001"), Ok(E8 + 1));
+        assert_eq!((parse_e8(b"0.1"), parse_e8(b"12"), parse_e8(b"0")), (Ok(E8 / 10), Ok(12 * E8), Ok(0)));
+        assert_eq!(parse_e8(b"1:0"), Err(DecimalError::Malformed));
+        assert_eq!(parse_e8(b"1/0"), Err(DecimalError::Malformed));
+    }
+
+    #[test]
+    fn the_sides_are_opposite_and_have_opposite_signs() {
+        assert_eq!((Side::Buy.opposite(), Side::Sell.opposite()), (Side::Sell, Side::Buy));
+        assert_eq!((Side::Buy.sign(), Side::Sell.sign()), (1, -1));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_utc() {
+        let day = |utc_ns| Now { mono_ns: 0, utc_ns }.utc_day();
+        assert_eq!((day(0), day(DAY_NS - 1), day(DAY_NS), day(-DAY_NS)), (0, 0, 1, -1));
+        assert_eq!(DAY_NS, 86_400_000_000_000);
+    }
+
     proptest! {
         #[test]
         fn text_of_a_value_reads_back_as_the_same_value(value in 0..=i64::MAX, money in any::<i64>()) {

@@ -95,6 +95,14 @@ mod tests {
         assert_eq!(window.stamps.iter().map(|stamp| stamp.at.mono_ns).collect::<Vec<_>>(), [45, 50]);
     }
 
+    #[test]
+    fn a_stamp_of_long_ago_is_as_old_as_twice_what_the_window_keeps() {
+        let mut window = Window::new(3, 10);
+        window.add(Now { mono_ns: 1, utc_ns: 100 }, ());
+        window.rebase(Now { mono_ns: 50, utc_ns: 1_000 });
+        assert_eq!(window.stamps[0].at.mono_ns, 30);
+    }
+
     proptest! {
         #[test]
         fn a_window_equals_brute_force_at_every_nanosecond_around_its_edges(

@@ -142,7 +142,7 @@ proptest! {
             let change = word(book.apply(frame.first, frame.last, &frame.bids, &frame.asks));
             prop_assert_eq!(change, twin.apply(&frame));
             prop_assert_eq!(book.sync() == Sync::Live, twin.live);
-            prop_assert_eq!(sides(&book), twin.sides());
+            prop_assert_eq!((sides(&book), book.update_id()), (twin.sides(), twin.id));
         }
     }
 
@@ -216,6 +216,36 @@ fn a_price_on_both_sides_of_one_frame_is_judged_after_the_whole_frame() {
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
 }
 
+/// The book after one frame on a full snapshot, with the asks of the frame the mirror image of its bids.
+fn after(frame: &[(i64, i64)]) -> Rows {
+    let mut book = Book::default();
+    let mirrored = |level: &Level| Level { price: Price(2_000 - level.price.0), ..*level };
+    let bids: Vec<Level> = (950..990).map(|price| at(price, 1)).collect();
+    book.offer(1, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>());
+    let bids: Vec<Level> = frame.iter().map(|&(price, quantity)| at(price, quantity)).collect();
+    assert_eq!(book.apply(2, 2, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>()), Change::Applied);
+    sides(&book)
+}
+
+#[test]
+fn a_frame_gives_the_same_book_whatever_the_order_of_its_levels() {
+    let mut frame: Vec<(i64, i64)> = (970..995).rev().map(|price| (price, price % 3)).collect();
+    let best_first = after(&frame);
+    assert_eq!(best_first.0[..3], [(994, 1), (992, 2), (991, 1)]);
+    frame.reverse();
+    assert_eq!(after(&frame), best_first);
+    frame.rotate_left(11);
+    assert_eq!(after(&frame), best_first);
+}
+
+#[test]
+fn of_a_price_that_a_frame_names_often_the_last_quantity_holds() {
+    let often: Vec<(i64, i64)> = (1..=20).map(|quantity| (980, quantity)).collect();
+    assert_eq!(after(&often), after(&[(980, 20)]));
+    let twice: Vec<(i64, i64)> = (970..985).rev().flat_map(|price| [(price, 7), (price, 0)]).collect();
+    assert_eq!(after(&twice), after(&(970..985).map(|price| (price, 0)).collect::<Vec<_>>()));
+}
+
 #[test]
 fn a_crossed_snapshot_is_refused() {
     assert_eq!(Book::default().offer(10, &[at(101, 1)], &[at(101, 1)]), Bridge::Crossed);
@@ -224,9 +254,99 @@ fn a_crossed_snapshot_is_refused() {
 #[test]
 fn the_frames_kept_are_bounded_and_the_newest_stay() {
     let mut book = Book::default();
-    for id in 1..=20_000 {
-        book.apply(id, id, &[], &[]);
-    }
+    collect(&mut book, 1..=20_000, (0, 0));
     assert_eq!(book.offer(4_000, &[], &[]), Bridge::TooOld);
     assert_eq!(book.offer(5_000, &[], &[]), Bridge::Bridged { applied: 15_000, old: 0 });
+}
+
+#[test]
+fn a_book_that_never_lived_buffers_and_one_that_lost_its_way_stays_desynced() {
+    let mut book = Book::default();
+    assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Empty, false));
+    assert_eq!(book.apply(1, 1, &[], &[]), Change::Buffered);
+    assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Buffering, true));
+    book.desync();
+    assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
+    assert_eq!(book.apply(2, 2, &[], &[]), Change::Buffered);
+    assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, true));
+}
+
+#[test]
+fn a_book_that_never_received_anything_stays_empty_when_the_connection_is_lost() {
+    let mut book = Book::default();
+    book.desync();
+    assert_eq!(book.sync(), Sync::Empty);
+}
+
+#[test]
+fn a_waiting_snapshot_is_joined_only_by_a_frame_that_leaves_no_gap() {
+    for (first, last, change) in
+        [(9, 10, Change::Old), (9, 11, Change::Applied), (11, 12, Change::Applied), (12, 12, Change::Buffered)]
+    {
+        let mut book = Book::default();
+        assert_eq!(book.offer(10, &[at(99, 1)], &[at(101, 1)]), Bridge::Waiting);
+        assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Empty, false));
+        assert_eq!(book.apply(first, last, &[], &[]), change, "{first} to {last}");
+        assert_eq!(book.sync() == Sync::Live, change == Change::Applied);
+        assert_eq!(book.wants_snapshot(), change == Change::Buffered, "{first} to {last}");
+    }
+}
+
+#[test]
+fn a_lost_frame_desyncs_a_live_book_and_leaves_what_waits_for_a_bridge() {
+    let mut book = Book::default();
+    assert_eq!(book.apply(11, 11, &[], &[]), Change::Buffered);
+    book.doubt();
+    assert_eq!(book.offer(10, &[at(99, 1)], &[at(101, 1)]), Bridge::Bridged { applied: 1, old: 0 });
+    book.doubt();
+    assert_eq!((book.sync(), book.update_id(), book.bids().len()), (Sync::Desynced, 0, 0));
+}
+
+#[test]
+fn a_live_book_drops_a_snapshot_that_nobody_wants() {
+    let mut book = Book::default();
+    book.offer(10, &[at(99, 1)], &[at(101, 1)]);
+    book.apply(11, 11, &[], &[]);
+    assert_eq!(book.offer(20, &[at(90, 1)], &[]), Bridge::Unwanted);
+    assert_eq!((book.update_id(), sides(&book)), (11, (vec![(99, 1)], vec![(101, 1)])));
+}
+
+/// Frames of the ids given, each with as many levels a side.
+fn collect(book: &mut Book, ids: std::ops::RangeInclusive<u64>, levels: (usize, usize)) {
+    let (bids, asks) = (vec![at(99, 0); levels.0], vec![at(101, 0); levels.1]);
+    for id in ids {
+        assert_eq!(book.apply(id, id, &bids, &asks), Change::Buffered);
+    }
+}
+
+/// What a snapshot does after frames `1..=frames`.
+fn bridge_after(frames: u64, levels: (usize, usize), snapshot: u64) -> Bridge {
+    let mut book = Book::default();
+    collect(&mut book, 1..=frames, levels);
+    book.offer(snapshot, &[], &[])
+}
+
+#[test]
+fn exactly_as_many_levels_are_kept_as_fit_whichever_side_they_are_on() {
+    for levels in [(10_000, 0), (0, 10_000), (6_000, 4_000)] {
+        assert_eq!(bridge_after(100, levels, 0), Bridge::Bridged { applied: 100, old: 0 });
+        assert_eq!(bridge_after(101, levels, 0), Bridge::TooOld);
+        assert_eq!(bridge_after(101, levels, 1), Bridge::Bridged { applied: 100, old: 0 });
+    }
+}
+
+#[test]
+fn exactly_fifteen_thousand_frames_are_kept() {
+    assert_eq!(bridge_after(15_000, (0, 0), 0), Bridge::Bridged { applied: 15_000, old: 0 });
+    assert_eq!(bridge_after(15_001, (0, 0), 0), Bridge::TooOld);
+}
+
+#[test]
+fn frames_that_a_snapshot_held_make_room_for_as_many_levels() {
+    let mut book = Book::default();
+    collect(&mut book, 1..=100, (10_000, 0));
+    assert_eq!(book.offer(100, &[], &[]), Bridge::Waiting);
+    // Frame 101 is missing, so that the snapshot which waits is of no use.
+    collect(&mut book, 102..=201, (10_000, 0));
+    assert_eq!(book.offer(101, &[], &[]), Bridge::Bridged { applied: 100, old: 0 });
 }

@@ -3,7 +3,7 @@
 mod desks;
 
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use desks::{Audit, NOW, at, desk, limits, order};
 use engine::desk::{Command, Outcome};
@@ -110,10 +110,16 @@ fn halting_and_resuming_without_end_leaves_room_for_what_already_left() {
 fn a_waiting_journal_is_woken_by_an_order() {
     let desk = desk(5);
     desk.next_events(100, Duration::ZERO);
+    // Clears the wake-up that was meant for the events just taken.
+    assert!(desk.next_events(100, Duration::from_nanos(1)).is_empty());
     let waiter = {
         let desk = desk.clone();
-        std::thread::spawn(move || desk.next_events(100, Duration::from_secs(20)).len())
+        std::thread::spawn(move || {
+            let began = Instant::now();
+            (desk.next_events(100, Duration::from_secs(20)).len(), began.elapsed())
+        })
     };
     desk.submit(&order(Side::Buy, E8), NOW);
-    assert!(waiter.join().expect("no panic") >= 1);
+    let (events, waited) = waiter.join().expect("no panic");
+    assert!(events >= 1 && waited < Duration::from_secs(10), "{events} events after {waited:?}");
 }

@@ -68,7 +68,7 @@ impl Floor {
         ));
         let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
         let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
-        let started = Started { build: "test".into(), seed: 1, limits, instrument };
+        let started = Started { build: "test".into(), seed: 1, limits, instrument, memory: false };
         desk.start(Opened { version: 1, profile }, started, false, at(1)).expect("a new journal");
         let rules = Rules {
             seed: 3,
@@ -160,6 +160,12 @@ proptest! {
         floor.settle(at(ns));
         floor.settle(at(ns + SECOND_NS));
         prop_assert!(!floor.desk.faulted());
+        let contradicted = |event: &Event| match event {
+            Event::Halted(halt) => halt.cause == "EXECUTOR",
+            other => matches!(other, Event::Stray(_) | Event::Unknown(_)),
+        };
+        prop_assert!(!floor.events.iter().any(contradicted));
+        prop_assert_eq!(floor.desk.read(|desk, _| desk.duplicates), Some(0));
         let (open, reserved) = floor.desk.read(|desk, _| {
             (desk.state.orders.count(), desk.state.orders.buys.0 + desk.state.orders.sells.0)
         }).expect("no fault");

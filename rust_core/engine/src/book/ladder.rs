@@ -32,6 +32,11 @@ impl Ladder {
         Level { price: Price(level.price.0 * side.sign()), quantity: level.quantity }
     }
 
+    #[inline]
+    fn turned_price(&self, level: &Level) -> Price {
+        Ladder::turned(self.side, *level).price
+    }
+
     pub fn clear(&mut self) {
         self.levels.clear();
     }
@@ -74,12 +79,12 @@ impl Ladder {
     /// Where a merge would start: at the place of the worst change. `None` if the frame is not best first (venues send
     /// it so) or if its changes are too far apart.
     fn merge_start(&self, changes: &[Level]) -> Option<usize> {
-        let (last, sign) = (changes.last()?, self.side.sign());
+        let worst = self.turned_price(changes.last()?);
         if changes.len() < FEW_CHANGES {
             return None;
         }
-        let best_first = changes.is_sorted_by(|a, b| a.price.0 * sign > b.price.0 * sign);
-        let start = self.place(Ladder::turned(self.side, *last).price, self.levels.len());
+        let best_first = changes.is_sorted_by(|a, b| self.turned_price(a) > self.turned_price(b));
+        let start = self.place(worst, self.levels.len());
         (best_first && self.levels.len() - start <= LEVELS_PER_CHANGE * changes.len()).then_some(start)
     }
 

@@ -75,5 +75,7 @@ mod tests {
         let id = ClientId::new("a1").expect("an id");
         assert_eq!(serde_json::from_str::<ClientId>("\"a1\"").expect("an id"), id);
         assert!(serde_json::from_str::<ClientId>("\"a b\"").is_err());
+        assert_eq!(serde_json::to_string(&id).expect("a text"), "\"a1\"");
+        assert_eq!(format!("{id:?}"), "a1");
     }
 }

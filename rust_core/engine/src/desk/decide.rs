@@ -1,10 +1,11 @@
 //! Every decision of the desk. Reads the state, writes events, changes nothing.
 
 use crate::control::Control;
-use crate::desk::event::{End, Ended, Event, Halt, Opened, OrderRequest, Refused, Rested, Started};
+use crate::desk::event::{End, Event, Halt, Opened, OrderRequest, Refused, Started};
 use crate::desk::judge::verdict;
+use crate::desk::lives::{self, ended};
 use crate::desk::orders::{OpenOrder, Phase};
-use crate::desk::receipt::{Report, filled};
+use crate::desk::receipt::Report;
 use crate::desk::{Desk, State, permit};
 use crate::limits::RUNAWAY_NS;
 use crate::risk::{Breaches, Reason};
@@ -20,7 +21,7 @@ const MARK_EVERY_NS: i64 = 60 * SECOND_NS;
 pub enum Command {
     /// The first event of a journal.
     Open(Opened),
-    /// A process takes up the journal: orders that no executor remembers end.
+    /// A process takes up the journal: orders that no venue remembers end.
     Start(Box<Started>),
     /// The wall clock moved by this against the monotonic one, more than clocks drift.
     ClockJump {
@@ -67,6 +68,8 @@ pub enum Outcome {
     },
     /// The order may be sent.
     Released,
+    /// A report told nothing new; nothing was written.
+    Duplicate,
     /// The order may not be sent and has ended.
     Withheld(Reason),
 }
@@ -83,7 +86,7 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
         Command::Cancel { order, reason } => return cancel(&desk.state, *order, *reason, events),
         Command::CancelAll { reason } => cancel_where(&desk.state, *reason, &[], events),
         Command::Release { order } => return release(desk, *order, now, view, events),
-        Command::Report(report) => self::report(&desk.state, report, now, events),
+        Command::Report(report) => return lives::report(&desk.state, report, now, events),
         Command::Mark => mark(desk, now, view, events),
         Command::Halt(halt) => stop(&desk.state, halt, events),
         Command::Resume => resume(&desk.state, events),
@@ -91,14 +94,13 @@ pub fn decide(desk: &Desk, command: &Command, now: Now, view: &View, events: &mu
     Outcome::Done
 }
 
-/// Market and immediate orders end; so does what had not rested yet. Resting orders rest again.
+/// The rules of this run, then what became of the orders of the last.
 fn start(state: &State, started: &Started, events: &mut Vec<Event>) {
     events.push(Event::Started(Box::new(started.clone())));
     if state.runs > 0 && state.limits != started.limits {
         events.push(Event::LimitsChanged { old: Box::new(state.limits), new: Box::new(started.limits) });
     }
-    let lost = state.orders.iter().filter(|open| open.state != Phase::Resting || open.cancel.is_some());
-    events.extend(lost.map(|open| ended(open, End::Canceled, open.cancel.unwrap_or(Reason::Restart))));
+    lives::take_up(state, started.memory, events);
 }
 
 /// A wall clock that jumps could reopen a day: trading halts, and no day begins until a person resumes.
@@ -154,7 +156,7 @@ fn cancel(state: &State, order: u64, reason: Reason, events: &mut Vec<Event>) ->
 }
 
 /// Asks for the end of every open order whose number is not in `kept` (in order).
-fn cancel_where(state: &State, reason: Reason, kept: &[u64], events: &mut Vec<Event>) {
+pub(super) fn cancel_where(state: &State, reason: Reason, kept: &[u64], events: &mut Vec<Event>) {
     let wanted = |open: &&OpenOrder| open.cancel.is_none() && kept.binary_search(&open.order).is_err();
     let requests = state.orders.iter().filter(wanted);
     events.extend(requests.map(|open| Event::CancelRequested { order: open.order, reason }));
@@ -211,29 +213,6 @@ fn release(desk: &Desk, order: u64, now: Now, view: &View, events: &mut Vec<Even
             Outcome::Withheld(reason)
         }
     }
-}
-
-fn ended(open: &OpenOrder, state: End, reason: Reason) -> Event {
-    let OpenOrder { order, request, filled, .. } = *open;
-    Event::Ended(Ended { order, side: request.side, quantity: request.quantity, filled, state, reason })
-}
-
-fn report(state: &State, report: &Report, now: Now, events: &mut Vec<Event>) {
-    let order = match report {
-        Report::Resting { order } | Report::Ended { order, .. } => *order,
-        Report::Filled(execution) => execution.order,
-    };
-    let open = state.orders.get(order).unwrap_or_else(|| panic!("report for order {order}, which is not open"));
-    events.push(match report {
-        Report::Resting { order } => Event::Resting(Rested {
-            order: *order,
-            side: open.request.side,
-            quantity: open.remaining(),
-            limit: open.request.limit,
-        }),
-        Report::Ended { state, reason, .. } => ended(open, *state, *reason),
-        Report::Filled(execution) => Event::Filled(Box::new(filled(state, open, execution, now))),
-    });
 }
 
 /// Values the position at its closing side: trips the loss latch, and journals the price once a minute and after a

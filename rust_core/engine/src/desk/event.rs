@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::desk::client_id::ClientId;
+use crate::desk::trade_id::TradeId;
 use crate::risk::{Assets, Breach, Breaches, Clause, Instrument, Limits, Reason};
 use crate::units::{Money, Now, Price, Qty, Side};
 
@@ -76,6 +77,9 @@ pub struct Started {
     pub limits: Limits,
     /// The venue's filters in force.
     pub instrument: Instrument,
+    /// The venue keeps orders while no process runs: what may have left is asked for, and ends by its word alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
 }
 
 /// An order passed every check and holds its reservation.
@@ -143,6 +147,20 @@ pub struct Trade {
     pub quantity: Qty,
     /// Fee, ≥ 0.
     pub fee: Money,
+    /// The venue's name for it, by which it counts once; `None` from an executor that reports exactly once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<TradeId>,
+}
+
+/// Nobody knows whether the venue has an order: no answer came. It keeps its reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// The order.
+    pub order: u64,
+    /// Its side.
+    pub side: Side,
+    /// Quantity that may still be filled, > 0.
+    pub quantity: Qty,
 }
 
 /// What is left of an order rests at its limit.
@@ -212,6 +230,52 @@ pub struct Filled {
     pub fee: Money,
 }
 
+/// Why trades are booked beside the orders of this desk; each also stops trading, under the same code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StrayCause {
+    /// More than was open of the order; it completed by what was open, and this is the rest.
+    Overfill,
+    /// The order had ended.
+    FillAfterEnd,
+    /// The order had not left.
+    FillBeforeRelease,
+    /// Of no order, or of a number that was never given.
+    ForeignFill,
+    /// The order is on the other side.
+    WrongSide,
+}
+
+impl StrayCause {
+    /// The stable text form, `FILL_AFTER_END` and the like; a halt bears it as its cause.
+    pub fn code(self) -> String {
+        serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// Trades that the venue reports and that no open order accounts for: position and money move by the whole of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// The order that the report names, if it names one.
+    pub order: Option<u64>,
+    /// The venue's side.
+    pub side: Side,
+    /// Sum of the trades' quantities, > 0.
+    pub quantity: Qty,
+    /// Prices taken, in order.
+    pub trades: Vec<Trade>,
+    /// Sum of price × quantity.
+    pub cost: Money,
+    /// `cost ÷ quantity`, half-even at 10⁻⁸.
+    pub average: Price,
+    /// Profit realised by them, fees not counted.
+    pub realised: Money,
+    /// Fees of them.
+    pub fee: Money,
+    /// Why they are strays.
+    pub cause: StrayCause,
+}
+
 /// How an order ended without being complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -244,7 +308,7 @@ pub struct Ended {
 /// Trading stopped until a person resumes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
-    /// `OPERATOR`, `JOURNAL`, `THREAD` and the like.
+    /// `OPERATOR`, `JOURNAL`, `THREAD`, `EXECUTOR`, the code of a stray fill and the like.
     pub cause: String,
     /// In words.
     pub detail: String,
@@ -272,7 +336,9 @@ pub enum Event {
     },
     /// Rests at its limit.
     Resting(Rested),
+    Unknown(Unanswered),
     Filled(Box<Filled>),
+    Stray(Box<Stray>),
     CancelRequested {
         order: u64,
         reason: Reason,

@@ -6,18 +6,20 @@ mod decide;
 mod event;
 mod evolve;
 mod judge;
+mod lives;
 mod orders;
 mod permit;
 mod receipt;
 mod seen;
 mod shared;
 mod status;
+mod trade_id;
 
 pub use client_id::{CLIENT_ID_MAX, ClientId};
 pub use decide::{Command, Outcome, decide};
 pub use event::{
     Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
-    Started, Tif, Trade,
+    Started, Stray, StrayCause, Tif, Trade, Unanswered,
 };
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};
@@ -26,6 +28,7 @@ pub use receipt::{Execution, Report};
 pub use seen::Seen;
 pub use shared::{RING, SharedDesk};
 pub use status::{quantiles, status};
+pub use trade_id::TradeId;
 
 use serde::Serialize;
 
@@ -97,6 +100,8 @@ pub struct State {
     pub mark: Option<Price>,
     /// UTC time of it.
     pub marked_ns: i64,
+    /// Names of every booked trade that the venue gave one.
+    pub trades: Seen,
     /// Totals.
     pub counts: Counts,
     /// Sentence of the newest refusal.
@@ -134,6 +139,7 @@ impl State {
             clock_suspect: false,
             mark: None,
             marked_ns: 0,
+            trades: Seen::default(),
             counts: Counts::default(),
             last_refusal: None,
             execution: Histogram::default(),
@@ -185,6 +191,8 @@ pub struct Desk {
     pub slippage: Rate,
     /// Number of the newest durable event.
     pub committed: u64,
+    /// Reports of this process that told nothing new and wrote nothing.
+    pub duplicates: u64,
     /// Submits that the attempts cap turned away, in this run.
     pub attempts_capped: u64,
     attempts: Window<()>,
@@ -202,6 +210,7 @@ impl Desk {
             health,
             slippage,
             committed: 0,
+            duplicates: 0,
             attempts_capped: 0,
             attempts: Window::new(Limits::caps().attempts_per_second as usize, SECOND_NS),
             seen: Now::default(),
@@ -233,6 +242,7 @@ impl Desk {
         }
         self.dispatch(&Command::NewDay, now, view, &mut emit);
         let outcome = self.dispatch(command, now, view, &mut emit);
+        self.duplicates += u64::from(outcome == Outcome::Duplicate);
         if self.state.orders.reducing > 0 {
             self.dispatch(&Command::EndSuperfluous, now, view, &mut emit);
         }

@@ -17,6 +17,8 @@ pub enum Phase {
     Pending,
     /// Left for the venue.
     Sent,
+    /// Left, or may have left, and no answer came. Only a record of the venue leads out.
+    Unknown,
     /// Rests in the venue's book.
     Resting,
 }
@@ -60,9 +62,9 @@ impl OpenOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Orders {
     open: Vec<OpenOrder>,
-    /// Open buys: pending, sent and resting.
+    /// Open buys: pending, sent, unknown and resting.
     pub buys: Qty,
-    /// Open sells: pending, sent and resting.
+    /// Open sells: pending, sent, unknown and resting.
     pub sells: Qty,
     /// Open orders that must reduce the position.
     pub reducing: usize,
@@ -163,12 +165,16 @@ impl Orders {
         &mut self.open[index]
     }
 
-    /// Books a fill: the reservation of what was filled is released; a complete order leaves the table.
+    /// Books a fill: the reservation of what was filled is released; a complete order leaves the table. A fill shows that
+    /// the venue has the order: it is unknown no longer.
     pub fn fill(&mut self, order: u64, quantity: Qty, cost: Money) -> OpenOrder {
         let open = self.get_mut(order);
         assert!(quantity.0 > 0 && quantity <= open.remaining(), "fill of {quantity}, open {}", open.remaining());
         open.filled.0 += quantity.0;
         open.cost.0 += cost.0;
+        if open.state == Phase::Unknown {
+            open.state = Phase::Sent;
+        }
         let after = *open;
         self.reserve(after.request.side, -quantity.0);
         if after.remaining().0 == 0 {

@@ -3,6 +3,7 @@
 use crate::desk::State;
 use crate::desk::event::{End, Filled, Slippage, Trade};
 use crate::desk::orders::OpenOrder;
+use crate::ledger::Ledger;
 use crate::risk::Reason;
 use crate::units::{Money, Now, Price, Qty, Side, div_half_even};
 
@@ -14,7 +15,12 @@ pub enum Report {
         /// The order.
         order: u64,
     },
-    /// It was filled, in part or whole.
+    /// No answer came: a timeout, an error of the venue, a connection that died within the send.
+    Unknown {
+        /// The order.
+        order: u64,
+    },
+    /// It was filled, in part or whole; or something else was, on the same account.
     Filled(Execution),
     /// It ended without being complete.
     Ended {
@@ -30,8 +36,10 @@ pub enum Report {
 /// A fill as the executor reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// The order.
-    pub order: u64,
+    /// The order, if the venue names one of ours.
+    pub order: Option<u64>,
+    /// The venue's side.
+    pub side: Side,
     /// Prices taken, slippage included.
     pub trades: Vec<Trade>,
     /// What the same quantity cost at the levels' own prices.
@@ -48,9 +56,8 @@ pub struct Execution {
 
 /// The event of a fill: what was taken, how long it took, and where the cost came from.
 pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) -> Filled {
-    let quantity = Qty(execution.trades.iter().map(|trade| trade.quantity.0).sum());
-    let cost = Money(execution.trades.iter().map(|trade| trade.price.times(trade.quantity).0).sum());
-    let fee = Money(execution.trades.iter().map(|trade| trade.fee.0).sum());
+    let sums = Sums::of(&mut { state.ledger }, open.request.side, &execution.trades);
+    let Sums { quantity, cost, fee, realised } = sums;
     Filled {
         order: open.order,
         side: open.request.side,
@@ -59,7 +66,7 @@ pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) 
         done: quantity == open.remaining(),
         trades: execution.trades.clone(),
         cost,
-        average: Price(i64::try_from(div_half_even(cost.0, quantity.0.into())).unwrap_or(i64::MAX)),
+        average: sums.average(),
         maker: execution.maker,
         decision_mid: mid(open.bid, open.ask),
         arrival_mid: mid(execution.bid, execution.ask),
@@ -67,16 +74,21 @@ pub fn filled(state: &State, open: &OpenOrder, execution: &Execution, now: Now) 
         elapsed_ns: elapsed_ns(state, open, now),
         slippage: slippage(open, execution, quantity, cost),
         drift: drift(state, open, cost),
-        realised: realised(state, open.request.side, execution),
+        realised,
         fee,
     }
 }
 
-/// Since the decision. The monotonic clock of an earlier run is not this one's, so its orders go by UTC.
+/// Since the decision.
 fn elapsed_ns(state: &State, open: &OpenOrder, now: Now) -> i64 {
+    since(state, open, open.accepted, now).max(0)
+}
+
+/// From a moment of the order's life to `now`, ns. The monotonic clock of an earlier run is not this one's, so its orders
+/// go by UTC.
+pub(super) fn since(state: &State, open: &OpenOrder, then: Now, now: Now) -> i64 {
     let this_run = open.intent > state.run_began;
-    let elapsed = if this_run { now.mono_ns - open.accepted.mono_ns } else { now.utc_ns - open.accepted.utc_ns };
-    elapsed.max(0)
+    if this_run { now.mono_ns - then.mono_ns } else { now.utc_ns - then.utc_ns }
 }
 
 fn mid(bid: Price, ask: Price) -> Price {
@@ -104,7 +116,29 @@ fn drift(state: &State, open: &OpenOrder, cost: Money) -> Option<Reason> {
     (open.cost.0 + cost.0 > state.limits.order_notional.0).then_some(Reason::NotionalExceedsMax)
 }
 
-fn realised(state: &State, side: Side, execution: &Execution) -> Money {
-    let mut ledger = state.ledger;
-    Money(execution.trades.iter().map(|trade| ledger.apply(side, trade.price, trade.quantity, trade.fee).0).sum())
+/// What trades add up to.
+pub(super) struct Sums {
+    pub(super) quantity: Qty,
+    pub(super) cost: Money,
+    pub(super) fee: Money,
+    pub(super) realised: Money,
+}
+
+impl Sums {
+    /// Books trades in a ledger of the caller's own and adds them up.
+    pub(super) fn of(ledger: &mut Ledger, side: Side, trades: &[Trade]) -> Sums {
+        let mut sums = Sums { quantity: Qty(0), cost: Money(0), fee: Money(0), realised: Money(0) };
+        for trade in trades {
+            sums.quantity.0 += trade.quantity.0;
+            sums.cost.0 += trade.price.times(trade.quantity).0;
+            sums.fee.0 += trade.fee.0;
+            sums.realised.0 += ledger.apply(side, trade.price, trade.quantity, trade.fee).0;
+        }
+        sums
+    }
+
+    /// `cost ÷ quantity`, half-even.
+    pub(super) fn average(&self) -> Price {
+        Price(i64::try_from(div_half_even(self.cost.0, self.quantity.0.into())).unwrap_or(i64::MAX))
+    }
 }

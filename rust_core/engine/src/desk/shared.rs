@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::control::Control;
 use crate::desk::{
-    Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Phase, Refused, Report, Stamped, Started,
+    Command, Desk, Halt, OPEN_MAX, OpenOrder, Opened, OrderRequest, Outcome, Refused, Report, Stamped, Started,
 };
 use crate::published::Published;
 use crate::queue::Queue;
@@ -151,8 +151,8 @@ impl SharedDesk {
         compared.flatten().unwrap_or_default()
     }
 
-    /// Begins a journal or takes it up; returns the orders that rest again. Looser limits than those of the run before
-    /// need `loosen`.
+    /// Begins a journal or takes it up; returns the orders that live on: the simulator puts them back to rest, a venue
+    /// with a memory is asked about them. Looser limits than those of the run before need `loosen`.
     pub fn start(&self, opened: Opened, started: Started, loosen: bool, now: Now) -> Result<Vec<OpenOrder>, String> {
         let looser = self.loosened(&started.limits);
         if !looser.is_empty() && !loosen && Control::LooserLimits.on() {
@@ -172,8 +172,7 @@ impl SharedDesk {
         }
         self.command(&Command::Start(Box::new(started)), now);
         let deciding = self.lock().ok_or("the engine has failed")?;
-        let resting = |open: &&OpenOrder| open.state == Phase::Resting;
-        Ok(deciding.desk.state.orders.iter().filter(resting).copied().collect())
+        Ok(deciding.desk.state.orders.iter().copied().collect())
     }
 
     /// Folds one event of the journal, before [`SharedDesk::start`].

@@ -45,6 +45,7 @@ pub fn status(desk: &Desk, now: Now, top: &TopOfBook) -> Value {
             "canceled": state.counts.canceled,
             "open": state.orders.count(),
         },
+        "duplicates": desk.duplicates,
         "last_refusal": state.last_refusal,
         "open_orders": state.orders.iter().map(order).collect::<Vec<_>>(),
         "latency": {"execution": quantiles(&state.execution), "total": quantiles(&state.total)},

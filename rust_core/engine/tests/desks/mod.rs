@@ -58,7 +58,7 @@ pub fn desk_of(limits: Limits) -> Arc<SharedDesk> {
     let desk = SharedDesk::new(unopened(limits), published());
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "x".into(), symbol: "y".into(), assets };
-    let started = Started { build: "test".into(), seed: 1, limits, instrument: INSTRUMENT };
+    let started = Started { build: "test".into(), seed: 1, limits, instrument: INSTRUMENT, memory: false };
     desk.start(Opened { version: 1, profile }, started, false, NOW).expect("a new journal");
     Arc::new(desk)
 }
@@ -74,11 +74,12 @@ pub fn order(side: Side, quantity: i64) -> OrderRequest {
 }
 
 /// The report that fills `quantity` of an order at the bid, for sells and buys alike: nobody loses.
-pub fn fill(order: u64, _side: Side, quantity: Qty) -> Report {
+pub fn fill(order: u64, side: Side, quantity: Qty) -> Report {
     let (bid, ask) = (Price(10 * E8), Price(11 * E8));
     let price = bid;
-    let trades = vec![Trade { price, quantity, fee: Money(0) }];
-    Report::Filled(Execution { order, trades, level_cost: price.times(quantity), bid, ask, maker: false, delay_ns: 1 })
+    let trades = vec![Trade { price, quantity, fee: Money(0), id: None }];
+    let (order, level_cost) = (Some(order), price.times(quantity));
+    Report::Filled(Execution { order, side, trades, level_cost, bid, ask, maker: false, delay_ns: 1 })
 }
 
 /// A number of the environment, for tests that `make soak` makes longer.

@@ -277,7 +277,7 @@ fn test_runaway_halts_at_the_last_refusal_allowed_until_a_person_resumes() {
 }
 
 /// A shared desk on a live market: 100 at 10,000 and 10,001.
-fn shared(limits: Limits) -> SharedDesk {
+pub fn shared(limits: Limits) -> SharedDesk {
     let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
     let view = market("10000", "10001", "100", 0);
     published.write(&view.top, 1, [view.top.bid].into_iter(), [view.top.ask].into_iter());
@@ -286,10 +286,10 @@ fn shared(limits: Limits) -> SharedDesk {
     desk
 }
 
-fn start(desk: &SharedDesk, limits: Limits, loosen: bool) -> Result<Vec<OpenOrder>, String> {
+pub fn start(desk: &SharedDesk, limits: Limits, loosen: bool) -> Result<Vec<OpenOrder>, String> {
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
     let profile = Profile { execution: "simulated".into(), venue: "binance".into(), symbol: "BTCUSDT".into(), assets };
-    let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument() };
+    let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument(), memory: false };
     desk.start(Opened { version: 1, profile }, started, loosen, at(0))
 }
 

@@ -1,9 +1,17 @@
 //! The rules of the desk, one behaviour per test.
 
 mod controls;
+mod decisions;
+mod figures;
+mod lives;
+mod lives_twin;
 mod loss;
 mod overflow;
 mod random;
+mod receipts;
+mod sharing;
+mod venue;
+mod verdicts;
 
 use super::*;
 use crate::risk::Reason;
@@ -83,7 +91,7 @@ impl Room {
     }
 
     fn start(&mut self, limits: Limits, ns: i64) {
-        let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument() };
+        let started = Started { build: "test".into(), seed: 7, limits, instrument: instrument(), memory: false };
         self.run(Command::Start(Box::new(started)), ns);
     }
 
@@ -104,10 +112,12 @@ impl Room {
     }
 
     fn fill(&mut self, order: u64, quantity: &str, price: &str, ns: i64) {
-        let trade = Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0) };
+        let trade = Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0), id: None };
         let (bid, ask) = (self.view.top.bid.price, self.view.top.ask.price);
         let level_cost = trade.price.times(trade.quantity);
-        let execution = Execution { order, trades: vec![trade], level_cost, bid, ask, maker: false, delay_ns: 0 };
+        let side = self.desk.state.orders.get(order).map_or(Side::Buy, |open| open.request.side);
+        let (order, trades, maker, delay_ns) = (Some(order), vec![trade], false, 0);
+        let execution = Execution { order, side, trades, level_cost, bid, ask, maker, delay_ns };
         self.run(Command::Report(Report::Filled(execution)), ns);
     }
 
@@ -213,12 +223,13 @@ fn an_order_of_an_earlier_run_is_timed_by_utc() {
     let mut later = Desk::new(limits(), instrument(), Rate(0), Health::default());
     room.journal.iter().for_each(|stamped| later.recover(stamped).expect("in order"));
     let reboot = |mono_ns: i64| Now { mono_ns, utc_ns: at(60 * SECOND_NS).utc_ns };
-    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument(), memory: false };
     later.run(&Command::Start(Box::new(started)), reboot(1), &room.view, |_| {});
-    let trade = Trade { price: usdt("9000"), quantity: btc("0.5"), fee: Money(0) };
+    let trade = Trade { price: usdt("9000"), quantity: btc("0.5"), fee: Money(0), id: None };
     let level_cost = trade.price.times(trade.quantity);
     let (bid, ask) = (usdt("8999"), usdt("9000"));
-    let execution = Execution { order: 1, trades: vec![trade], level_cost, bid, ask, maker: true, delay_ns: 0 };
+    let (order, side, trades) = (Some(1), Side::Buy, vec![trade]);
+    let execution = Execution { order, side, trades, level_cost, bid, ask, maker: true, delay_ns: 0 };
     let mut elapsed = None;
     later.run(&Command::Report(Report::Filled(execution)), reboot(2), &room.view, |stamped| {
         if let Event::Filled(filled) = stamped.event {
@@ -292,7 +303,7 @@ fn a_restart_within_a_second_opens_no_extra_slots() {
     let mut desk = Desk::new(limits(), instrument(), Rate(0), Health::default());
     room.journal.iter().for_each(|stamped| desk.recover(stamped).expect("in order"));
     let new_clock = |ns: i64| Now { mono_ns: 77 + ns, utc_ns: at(ns).utc_ns };
-    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument() };
+    let started = Started { build: "test".into(), seed: 7, limits: limits(), instrument: instrument(), memory: false };
     desk.run(&Command::Start(Box::new(started)), new_clock(SECOND_NS / 2), &room.view, |_| {});
     room.view.top.recv_ns = 77 + SECOND_NS;
     let check = |ns: i64| accepted(&desk.check(&order(Side::Buy, "0.01"), new_clock(ns), &room.view));
@@ -305,11 +316,13 @@ fn the_parts_of_the_slippage_add_up_to_its_total() {
     let mut room = Room::new();
     room.submit(Side::Sell, "1", 0);
     room.run(Command::Release { order: 1 }, 0);
-    let trade = |price: &str, quantity: &str| Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0) };
+    let trade =
+        |price: &str, quantity: &str| Trade { price: usdt(price), quantity: btc(quantity), fee: Money(0), id: None };
     let trades = vec![trade("9989.9", "0.4"), trade("9987.11", "0.6")];
     let level_cost = Money(usdt("9990").times(btc("0.4")).0 + usdt("9988").times(btc("0.6")).0);
     let (bid, ask) = (usdt("9990"), usdt("9993"));
-    let execution = Execution { order: 1, trades, level_cost, bid, ask, maker: false, delay_ns: 5 };
+    let (order, side) = (Some(1), Side::Sell);
+    let execution = Execution { order, side, trades, level_cost, bid, ask, maker: false, delay_ns: 5 };
     room.run(Command::Report(Report::Filled(execution)), 9);
     let Event::Filled(filled) = room.last() else { panic!("{:?}", room.last()) };
     let parts = &filled.slippage;
