@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use desks::{Audit, NOW, at, desk, limits, order};
-use engine::desk::{Command, Outcome};
+use engine::desk::{Command, Outcome, SharedDesk};
 use engine::units::{E8, Now, Side};
 
 /// So far apart that the attempts cap never speaks, however many threads use the same steps.
@@ -107,19 +107,27 @@ fn halting_and_resuming_without_end_leaves_room_for_what_already_left() {
 }
 
 #[test]
-fn a_waiting_journal_is_woken_by_an_order() {
-    let desk = desk(5);
-    desk.next_events(100, Duration::ZERO);
-    // Clears the wake-up that was meant for the events just taken.
-    assert!(desk.next_events(100, Duration::from_nanos(1)).is_empty());
-    let waiter = {
-        let desk = desk.clone();
-        std::thread::spawn(move || {
-            let began = Instant::now();
-            (desk.next_events(100, Duration::from_secs(20)).len(), began.elapsed())
-        })
-    };
-    desk.submit(&order(Side::Buy, E8), NOW);
-    let (events, waited) = waiter.join().expect("no panic");
-    assert!(events >= 1 && waited < Duration::from_secs(10), "{events} events after {waited:?}");
+fn a_waiting_journal_is_woken_by_an_order_and_by_any_other_command_that_writes() {
+    let acts: [fn(&SharedDesk) -> u64; 2] =
+        [|desk| desk.submit(&order(Side::Buy, E8), NOW).1, |desk| desk.halt("OPERATOR", "lunch", NOW)];
+    for act in acts {
+        let (desk, waits) = (desk(5), Arc::new(Barrier::new(2)));
+        desk.next_events(100, Duration::ZERO);
+        // Clears the wake-up that was meant for the events just taken.
+        assert!(desk.next_events(100, Duration::from_nanos(1)).is_empty());
+        let waiter = {
+            let (desk, waits) = (desk.clone(), waits.clone());
+            std::thread::spawn(move || {
+                waits.wait();
+                let began = Instant::now();
+                (desk.next_events(100, Duration::from_secs(10)).len(), began.elapsed())
+            })
+        };
+        waits.wait();
+        // By now it most likely waits; if not, it finds the events without being woken.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(act(&desk) > 0);
+        let (events, waited) = waiter.join().expect("no panic");
+        assert!(events >= 1 && waited < Duration::from_secs(9), "{events} events after {waited:?}");
+    }
 }

@@ -166,3 +166,12 @@ fn only_a_halted_desk_resumes() {
     room.run(Command::Resume, 0);
     assert_eq!(kinds(&room, from), [&Event::Halted(Halt::new("OPERATOR", "lunch")), &Event::Resumed {}]);
 }
+
+#[test]
+fn orders_are_counted_by_what_became_of_them() {
+    let mut room = long();
+    (0..2).for_each(|_| assert!(!accepted(&room.submit(Side::Buy, "100", 0))));
+    let order = rests(&mut room, limit(Side::Buy, "1", "9900"));
+    room.run(Command::Report(Report::Ended { order, state: End::Canceled, reason: Reason::User }), 0);
+    assert_eq!(room.desk.state.counts, Counts { accepted: 2, refused: 2, filled: 1, canceled: 1 });
+}

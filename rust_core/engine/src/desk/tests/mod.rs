@@ -1,5 +1,6 @@
 //! The rules of the desk, one behaviour per test.
 
+mod contradictions;
 mod controls;
 mod decisions;
 mod figures;

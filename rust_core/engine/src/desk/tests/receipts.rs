@@ -136,3 +136,24 @@ fn an_order_of_this_run_is_timed_by_the_monotonic_clock_whatever_the_wall_clock_
     room.desk.run(&report, later, &room.view, |stamped| room.journal.push(stamped));
     assert_eq!((filled(&room).elapsed_ns, room.desk.state.execution.summary().max), (7, 4));
 }
+
+#[test]
+fn a_book_that_is_unsynced_or_crossed_prices_a_position_at_its_newest_mark() {
+    let mut room = released(Side::Buy, "1");
+    room.fill(1, "1", "10001", 9);
+    let top = room.view.top;
+    let closing = |top: TopOfBook| room.desk.state.closing_price(&top);
+    assert_eq!(closing(top), Some(usdt("10000")));
+    assert_eq!(closing(TopOfBook { sync: Sync::Desynced, ..top }), Some(usdt("10001")));
+    assert_eq!(closing(TopOfBook { bid: top.ask, ..top }), Some(usdt("10001")));
+}
+
+#[test]
+fn the_text_of_a_state_is_that_state_and_no_other() {
+    let mut room = Room::new();
+    let before = room.desk.state.text();
+    let read: serde_json::Value = serde_json::from_str(&before).expect("a state is JSON");
+    assert_eq!((&read["seq"], &read["runs"], &read["ledger"]["position"]), (&json!(3), &json!(1), &json!("0")));
+    room.submit(Side::Buy, "1", 0);
+    assert_ne!(room.desk.state.text(), before);
+}
