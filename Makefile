@@ -62,11 +62,18 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: .venv/dev ## the long proofs: loom, threads, many random frames and orders, the oracle, kills, a long journal (about 40 minutes); see also mutants
+soak: soak-threads soak-random soak-oracle soak-crash soak-load ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal; see also mutants
+
+.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load
+soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
+soak-random: .venv/dev
 	PROPTEST_CASES=20000 cargo test --locked --quiet --release
-	PYTHONPATH=tests $(BIN)/python -m oracle.soak 20000 $(ARGS)
+soak-oracle: .venv/dev
+	PYTHONPATH=tests $(BIN)/python -m oracle.soak --resume --sessions 1000000 $(ARGS)
+soak-crash: .venv/dev
 	$(BIN)/python tests/soak_crash.py 200
+soak-load: .venv/dev
 	$(BIN)/python tests/soak_load.py
 
 .PHONY: mutants

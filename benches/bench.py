@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import calls
+import durable
 import rust
 import wire
 from figure import quantile
@@ -35,9 +36,15 @@ def _processor() -> str:
 
 
 def _subjects(part: str) -> list[ModuleType]:
-    """Return what has to run. For lines that only the wire has, the Rust benchmarks are not even built."""
-    only_wire = any(part in name for name in wire.NAMES) and not any(part in name for name in calls.NAMES)
-    return [wire] if only_wire else [rust, calls, wire]
+    """Return what has to run. For lines of the wire or the journal alone the Rust benchmarks are not even built."""
+    for subject, others in ((wire, (calls, durable)), (durable, (calls, wire))):
+        if _has(subject, part) and not any(_has(other, part) for other in others):
+            return [subject]
+    return [rust, calls, durable, wire]
+
+
+def _has(subject: ModuleType, part: str) -> bool:
+    return any(part in name for name in subject.NAMES)
 
 
 def main() -> None:

@@ -25,7 +25,9 @@ TICKERS, DEPTHS, CHECKS = 2_000, 500, 2_000
 ORDERS = 50  # a round, on a desk of its own: what the compiled caps let through in one second
 PAUSE_S = 0.0005  # long enough for the journal's thread to be asleep again
 SUBMIT_ROUNDS = 20
+E8 = 10**8
 BUY_E8 = 25_000_000
+RESTING, ABOVE_E8 = 5, 66_000 * E8
 SMALL_E8 = 100_000
 
 NAMES = TICKER, PEER_TICKER, DEPTH, PEER_DEPTH, CHECK, SUBMIT, HANDED = (
@@ -33,7 +35,7 @@ NAMES = TICKER, PEER_TICKER, DEPTH, PEER_DEPTH, CHECK, SUBMIT, HANDED = (
     "bookTicker bytes → top, peer: orjson + float",
     "depth 20+20 bytes → top, Python: Book.apply_top",
     "depth 20+20 bytes, peer: orjson + dict, no top",
-    "decision, Python: verdict, Desk.check",
+    "decision, Python: verdict with all controls on, Desk.check",
     "decision, Python: submit, waking the journal's thread",
     "decision, Python: submit to the journal's thread having it",
 )
@@ -52,7 +54,7 @@ def _rounds() -> list[tuple[Figure, Callable[[], Sequence[float]]]]:
         (Figure(PEER_TICKER), lambda: _peer_tops(tickers)),
         (Figure(DEPTH, Goal(1_600)), lambda: _apply_top(depths)),
         (Figure(PEER_DEPTH), lambda: _peer_depths(depths)),
-        (Figure(CHECK, Goal(500)), _checks),
+        (Figure(CHECK, Goal(300)), _checks),
     ]
 
 
@@ -105,21 +107,26 @@ def _take(side: dict[float, float], rows: list[list[str]]) -> None:
             side.pop(float(at), None)
 
 
-def _desk() -> Desk:
+def desk(**rules: int) -> Desk:
+    """Return a started desk on a fresh book, as loose as the compiled caps allow but for `rules`."""
     book = live_book()
     book.apply(frames.depths(1, 20)[0])
     # One book serves all of a round, and the rate is not what is measured: the checks are made all the same.
     caps = {"stale_after_ms": 10_000, "max_orders_per_second": 50, "max_attempts_per_second": 500}
-    desk = Desk(book, {**RULES, **caps})
-    desk.start(1)
-    return desk
+    made = Desk(book, {**RULES, **caps, **rules})
+    made.start(1)
+    return made
 
 
 def _checks() -> Sequence[float]:
-    desk, spent = _desk(), []
+    """Time verdicts with every control on: orders that rest on the other side, all within the repeat window."""
+    busy, spent = desk(repeat_window_ms=10_000), []
+    for index in range(RESTING):
+        resting = busy.submit("sell", SMALL_E8, ABOVE_E8 + index * E8, "gtc", False, f"sell{index}")
+        assert resting.accepted, resting.reason
     for _ in range(CHECKS):
         start = perf_counter_ns()
-        verdict = desk.check("buy", BUY_E8)
+        verdict = busy.check("buy", BUY_E8, client_id="another1")
         spent.append(perf_counter_ns() - start)
         assert verdict.accepted, verdict.reason
     return spent
@@ -128,11 +135,11 @@ def _checks() -> Sequence[float]:
 def _submits(wanted: Callable[[str], bool]) -> list[Figure]:
     submit, handed = Figure(SUBMIT), Figure(HANDED)
     for _ in range(SUBMIT_ROUNDS):
-        desk, done = _desk(), threading.Event()
+        fresh, done = desk(), threading.Event()
         taken: list[float] = []
-        journal = threading.Thread(target=_take_events, args=(desk, taken, done))
+        journal = threading.Thread(target=_take_events, args=(fresh, taken, done))
         journal.start()
-        submit.add(_orders(desk))
+        submit.add(_orders(fresh))
         done.set()
         journal.join()
         handed.add(taken[-ORDERS:])  # the first are the desk's opening

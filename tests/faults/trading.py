@@ -13,7 +13,7 @@ from pytrader import dispatch
 from pytrader.app import App
 from pytrader.settings import load
 
-PLACES = range(1, 15)  # which operations fail, counted from the order that meets them
+PLACES = range(1, 21)  # which operations fail, counted from the order that meets them
 ORDERS = 4  # of each place, more than enough to reach it
 CHECKPOINT_PAGES = 6
 PACE_S = 0.025  # 40 orders a second at most

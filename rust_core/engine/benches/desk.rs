@@ -2,13 +2,14 @@
 //! taken in with its event on the ring, and one that also wakes the journal's thread.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use engine::desk::{Desk, Health, Opened, OrderRequest, Outcome, Profile, SharedDesk, Started, Tif};
+use engine::desk::{ClientId, Desk, Health, Opened, OrderRequest, Outcome, Profile, SharedDesk, Started, Tif};
+use engine::limits::REPEAT_MAX_NS;
 use engine::risk::{Assets, Instrument, Limits, Rate};
 use engine::units::{E8, Money, Now, Price, Qty, Side};
 use engine::view::{Level, Published, Sync, TopOfBook};
@@ -26,7 +27,7 @@ fn published() -> Arc<Published> {
     published
 }
 
-fn desk() -> SharedDesk {
+fn desk(repeat_window_ns: i64) -> SharedDesk {
     let usdt = |amount: i128| Money(amount * i128::from(E8) * i128::from(E8));
     let (tick, step) = (Price(E8 / 100), Qty(1_000));
     let instrument =
@@ -36,6 +37,7 @@ fn desk() -> SharedDesk {
         position: Qty(5 * E8),
         orders_per_second: 1_000,
         daily_loss: usdt(10_000),
+        repeat_window_ns,
         ..Limits::caps()
     };
     let desk = SharedDesk::new(Desk::new(limits, instrument, Rate(0), Health::default()), published());
@@ -46,33 +48,66 @@ fn desk() -> SharedDesk {
     desk
 }
 
+/// A desk with every control on: own orders rest on both sides, and all of them are within the repeat window.
+fn busy() -> SharedDesk {
+    let desk = desk(REPEAT_MAX_NS);
+    let step = |index: i64| Qty(E8 / 1_000 + 1_000 * index);
+    for index in 0..5 {
+        let behind = Price((2_679_000 + index) * E8 / 100);
+        let buy = OrderRequest { limit: Some(behind), tif: Tif::Gtc, quantity: step(index), ..small() };
+        let above = Some(Price((2_680_000 + index) * E8 / 100));
+        let names = [format!("buy{index}"), format!("sell{index}")];
+        let [buy_id, sell_id] = names.map(|name| ClientId::new(&name));
+        taken_in(&desk, &OrderRequest { client_id: buy_id, ..buy });
+        taken_in(&desk, &OrderRequest { client_id: sell_id, side: Side::Sell, limit: above, ..buy });
+    }
+    desk
+}
+
 fn decision(criterion: &mut Criterion) {
-    let desk = desk();
-    let order = OrderRequest {
-        side: Side::Buy,
-        quantity: Qty(E8 / 4),
-        limit: None,
-        tif: Tif::Ioc,
-        reduce: false,
-        client_id: None,
-    };
+    let desk = busy();
+    let order = OrderRequest { quantity: Qty(E8 / 4), client_id: ClientId::new("another1"), ..small() };
     assert!(matches!(desk.check(&order, NOW), Outcome::Accepted { .. }));
-    criterion.bench_function("decision: verdict on a market order", |bencher| {
+    criterion.bench_function("decision: verdict with all controls on", |bencher| {
         bencher.iter(|| desk.check(black_box(&order), black_box(NOW)));
     });
     let walks = OrderRequest { quantity: Qty(18 * E8 / 10), ..order };
+    assert!(matches!(desk.check(&walks, NOW), Outcome::Accepted { .. }));
     criterion.bench_function("decision: verdict, walking two levels", |bencher| {
         bencher.iter(|| desk.check(black_box(&walks), black_box(NOW)));
     });
+    criterion.bench_function("decision: verdict, 8 native threads on one desk", |bencher| {
+        bencher.iter_custom(|times| by_threads(&desk, &order, times));
+    });
 }
 
+/// Shares `times` verdicts among eight threads; returns from their common start to the end of the last.
+fn by_threads(desk: &SharedDesk, order: &OrderRequest, times: u64) -> Duration {
+    let start = Barrier::new(THREADS + 1);
+    let began = thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                start.wait();
+                (0..times.div_ceil(THREADS as u64)).for_each(|_| {
+                    black_box(desk.check(black_box(order), black_box(NOW)));
+                });
+            });
+        }
+        let began = Instant::now();
+        start.wait();
+        began
+    });
+    began.elapsed()
+}
+
+const THREADS: usize = 8;
 /// Orders that one desk takes before a new one is made: below what may be open, and what one second allows.
 const ORDERS: u64 = 400;
 
 /// Hands out desks for `times` orders in all and adds up what `submit` says its share took.
 fn on_new_desks(times: u64, mut submit: impl FnMut(&SharedDesk, u64) -> Duration) -> Duration {
     let full = (0..times / ORDERS).map(|_| ORDERS);
-    full.chain([times % ORDERS]).map(|share| submit(&desk(), share)).sum()
+    full.chain([times % ORDERS]).map(|share| submit(&desk(0), share)).sum()
 }
 
 fn small() -> OrderRequest {

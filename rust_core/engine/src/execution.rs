@@ -114,9 +114,10 @@ impl SimulatedVenue {
         count
     }
 
-    /// The journal is behind: what happens next, a report that halts and asks every order to end too, must find room.
+    /// The journal is behind. One step may write an event of each open order and a few more for those that are filled in
+    /// part; after it a halt must still find room to ask every order to end.
     fn held_back(&self) -> bool {
-        self.desk.spare() < RING / 8 + OPEN_MAX
+        self.desk.spare() < RING / 4 + OPEN_MAX / 4
     }
 
     /// A top that came while the bounds were being stated was compared with the old ones.

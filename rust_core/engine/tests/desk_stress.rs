@@ -156,8 +156,8 @@ struct Executor<'a> {
 impl Executor<'_> {
     fn run(mut self, messages: &Receiver<Message>) -> u64 {
         for message in messages {
-            // The bound of the queue holds for what the desk takes in: an executor waits for room.
-            while self.floor.desk.spare() < OPEN_MAX && !self.floor.desk.faulted() {
+            // A halt needs room for a cancel of each open order; an executor leaves it that.
+            while self.floor.desk.spare() < OPEN_MAX + 64 && !self.floor.desk.faulted() {
                 thread::yield_now();
             }
             match message {
