@@ -128,9 +128,10 @@ impl SharedDesk {
         self.command(&Command::Release { order }, now)
     }
 
-    /// Values the position, unless the journal is so far behind that its ring has no room to spare.
+    /// Values the position, unless the journal is so far behind that its ring has no room to spare: a loss that trips asks
+    /// orders to end, and a halt after it must still find room.
     pub fn mark(&self, now: Now) {
-        if self.spare() > OPEN_MAX {
+        if self.spare() > OPEN_MAX + RING / 8 {
             self.command(&Command::Mark, now);
         }
     }

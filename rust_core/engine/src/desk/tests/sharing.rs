@@ -46,7 +46,7 @@ fn a_resume_needs_half_of_the_ring() {
 }
 
 #[test]
-fn a_mark_needs_more_room_than_all_open_orders_might() {
+fn a_mark_needs_more_room_than_all_open_orders_and_a_halt_might() {
     let desk = shared(limits());
     let (_, seq) = desk.submit(&order(Side::Buy, "1"), at(0));
     desk.committed(seq);
@@ -64,12 +64,13 @@ fn a_mark_needs_more_room_than_all_open_orders_might() {
         delay_ns: 0,
     };
     desk.report(Report::Filled(fill), at(0));
-    leave(&desk, OPEN_MAX);
+    let bound = OPEN_MAX + RING / 8;
+    leave(&desk, bound);
     desk.mark(at(0));
-    assert_eq!(desk.spare(), OPEN_MAX);
+    assert_eq!(desk.spare(), bound);
     desk.next_events(1, Duration::ZERO);
     desk.mark(at(0));
-    assert_eq!(desk.spare(), OPEN_MAX);
+    assert_eq!(desk.spare(), bound);
     assert_eq!(desk.read(|desk, _| desk.state.mark), Some(Some(usdt("10000"))));
 }
 
