@@ -4,7 +4,7 @@ mod desks;
 
 use allocation_counter::measure;
 use desks::{at, desk_of, limits, order};
-use engine::desk::{OrderRequest, Outcome, RING, SharedDesk, Tif};
+use engine::desk::{ClientId, OrderRequest, Outcome, RING, SharedDesk, Tif};
 use engine::risk::Limits;
 use engine::units::{E8, Now, Price, SECOND_NS, Side};
 
@@ -30,7 +30,8 @@ fn warm() -> std::sync::Arc<SharedDesk> {
 #[test]
 fn a_verdict_on_an_order_that_passes_allocates_nothing() {
     let desk = warm();
-    for request in asked() {
+    let named = OrderRequest { client_id: ClientId::new("named1"), ..order(Side::Buy, E8 / 1_000) };
+    for request in asked().into_iter().chain([named]) {
         let counted = measure(|| assert!(matches!(desk.check(&request, later(11)), Outcome::Accepted { .. })));
         assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     }
