@@ -32,8 +32,8 @@ fn a_rate_refusal_names_the_order_that_would_be_too_many_and_the_wait() {
 #[test]
 fn a_repeated_order_is_told_its_age_the_window_and_the_wait() {
     let mut room = Room::with(Limits { repeat_window_ns: 3 * SECOND_NS, ..limits() });
-    assert!(accepted(&room.submit(Side::Buy, "0.01", 0)));
-    let outcome = room.submit(Side::Buy, "0.01", 5 * SECOND_NS / 4);
+    assert!(accepted(&room.submit(Side::Buy, "0.01", SECOND_NS)));
+    let outcome = room.submit(Side::Buy, "0.01", 9 * SECOND_NS / 4);
     assert_eq!(refused(&outcome), [(Reason::RepeatedOrder, 1_250, 3_000, 1_750)]);
 }
 
