@@ -109,7 +109,9 @@ class Simulator:
     # ---- size
 
     def look(self) -> None:
-        """Forget what was taken where a newer update displays another size."""
+        """Forget what was taken where a newer update displays another size; an unsynced book displays nothing."""
+        if not self.market.synced:
+            return
         update_id = self.market.update_id()
         for (side, price), taken in list(self.taken.items()):
             if update_id > taken.update_id and dict(self.market.levels(side)).get(price, ZERO) != taken.displayed:

@@ -8,7 +8,7 @@ use crate::desk::{BookTrust, End, Execution, OrderRequest, Report, Tif, Trade, t
 use crate::published::Trade as Print;
 use crate::risk::{Rate, Reason};
 use crate::units::{Money, Now, Price, Qty, Side};
-use crate::view::{Level, View};
+use crate::view::{Level, Sync, View};
 
 /// How the simulated venue behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ struct Resting {
     since_ns: i64,
 }
 
-/// Size that own orders took at a price, and the size and book that they saw there.
+/// Size that own orders took at a price, the size that they saw there, and the newest book of which they took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Taken {
     side: Side,
@@ -258,13 +258,20 @@ impl Simulator {
 
     fn note_taken(&mut self, side: Side, level: &Level, quantity: Qty, update_id: u64) {
         match self.taken.iter_mut().find(|taken| taken.side == side && taken.price == level.price) {
-            Some(taken) => taken.quantity.0 += quantity.0,
+            Some(taken) => {
+                taken.quantity.0 += quantity.0;
+                taken.update_id = update_id;
+            }
             None => self.taken.push(Taken { side, price: level.price, quantity, seen: level.quantity, update_id }),
         }
     }
 
-    /// Forgets what was taken where a newer book shows another size at that price, or none.
+    /// Forgets what was taken where a newer book shows another size at that price, or none. A book that is not
+    /// synchronised shows nothing, which says nothing.
     fn refresh_taken(&mut self, view: &View) {
+        if view.top.sync != Sync::Live {
+            return;
+        }
         self.taken.retain(|taken| {
             let level = view.takes(taken.side).iter().find(|level| level.price == taken.price);
             let shown = level.map_or(0, |level| level.quantity.0);

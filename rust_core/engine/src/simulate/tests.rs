@@ -93,6 +93,32 @@ fn a_market_order_walks_the_depth_at_arrival_and_its_rest_is_cancelled() {
 }
 
 #[test]
+fn size_taken_stays_taken_over_a_lost_book_that_comes_back_with_the_same_size() {
+    let mut simulator = Simulator::new(rules());
+    let buy = |quantity| order(Side::Buy, quantity, None, Tif::Ioc);
+    let asks = [("101", "1"), ("102", "1")];
+    let shown = |update_id| market(update_id, &[("100", "1")], &asks, 0);
+    assert_eq!(fills(&arrive(&mut simulator, 1, &buy("0.2"), &shown(5))), [("101".into(), "0.2".into())]);
+    assert_eq!(fills(&arrive(&mut simulator, 2, &buy("0.3"), &shown(6))), [("101".into(), "0.3".into())]);
+    let mut lost = View::default();
+    lost.reset(TopOfBook { sync: Sync::Desynced, ..shown(6).top });
+    assert_eq!(due_at(&mut simulator, SECOND_NS, &lost, &[]), []);
+    let again = fills(&arrive(&mut simulator, 3, &buy("0.6"), &shown(7)));
+    assert_eq!(again, [("101".into(), "0.5".into()), ("102".into(), "0.1".into())]);
+}
+
+#[test]
+fn a_size_counts_as_newer_than_the_last_book_it_was_taken_of() {
+    let mut simulator = Simulator::new(rules());
+    let buy = |quantity| order(Side::Buy, quantity, None, Tif::Ioc);
+    let shown = |update_id, size| market(update_id, &[("100", "1")], &[("101", size), ("102", "1")], 0);
+    arrive(&mut simulator, 1, &buy("0.2"), &shown(5, "1"));
+    arrive(&mut simulator, 2, &buy("0.3"), &shown(6, "1"));
+    let same_book = fills(&arrive(&mut simulator, 3, &buy("0.6"), &shown(6, "0.9")));
+    assert_eq!(same_book, [("101".into(), "0.4".into()), ("102".into(), "0.2".into())]);
+}
+
+#[test]
 fn size_taken_stays_taken_until_a_newer_book_shows_another_size() {
     let mut simulator = Simulator::new(rules());
     let view = market(1, &BIDS, &ASKS, 0);
