@@ -126,7 +126,7 @@ def _checks() -> Sequence[float]:
         assert resting.accepted, resting.reason
     for _ in range(CHECKS):
         start = perf_counter_ns()
-        verdict = busy.check("buy", BUY_E8, client_id="another1")
+        verdict = busy.check("buy", BUY_E8, None, None, False, "another1")  # as `Trader` calls it
         spent.append(perf_counter_ns() - start)
         assert verdict.accepted, verdict.reason
     return spent

@@ -30,7 +30,7 @@ pyo3::create_exception!(
 const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// An order command's answer, at once; what follows is told only after the journal's commit.
-#[pyclass(frozen, get_all, module = "pytrader._core")]
+#[pyclass(frozen, get_all, freelist = 16, module = "pytrader._core")]
 pub struct Verdict {
     /// The order passed every check.
     accepted: bool,
