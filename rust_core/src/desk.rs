@@ -13,6 +13,7 @@ use engine::risk::{Rate, Reason};
 use engine::units::{Now, Price, Qty, Side};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::book::Book;
@@ -97,7 +98,7 @@ impl Desk {
 
     /// Folds events of the journal, `(seq, mono_ns, utc_ns, body)`, before `start`. ValueError names the event that
     /// cannot be read or does not follow.
-    fn recover(&self, py: Python<'_>, events: Vec<(u64, i64, i64, Vec<u8>)>) -> PyResult<()> {
+    fn recover(&self, py: Python<'_>, events: Vec<(u64, i64, i64, PyBackedBytes)>) -> PyResult<()> {
         py.detach(|| events.iter().try_for_each(|row| self.recover_one(row))).map_err(PyValueError::new_err)
     }
 
@@ -261,7 +262,7 @@ impl Desk {
         self.stages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recover_one(&self, (seq, mono_ns, utc_ns, body): &(u64, i64, i64, Vec<u8>)) -> Result<(), String> {
+    fn recover_one(&self, (seq, mono_ns, utc_ns, body): &(u64, i64, i64, PyBackedBytes)) -> Result<(), String> {
         let event = Event::parse(body).map_err(|error| format!("event {seq} cannot be read: {error}"))?;
         self.shared.recover(&Stamped { seq: *seq, now: Now { mono_ns: *mono_ns, utc_ns: *utc_ns }, event })
     }

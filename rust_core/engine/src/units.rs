@@ -167,8 +167,14 @@ pub fn parse_decimal(text: &str, places: usize) -> Result<i128, DecimalError> {
     if whole.is_empty() || fraction.len() > places || !well_formed(whole) || !well_formed(fraction) {
         return Err(DecimalError::Malformed);
     }
-    let joined = format!("{whole}{fraction:0<places$}");
-    joined.parse::<i128>().map(|value| sign * value).map_err(|_| DecimalError::TooLarge)
+    let number = |digits: &str| if digits.is_empty() { Ok(0) } else { digits.parse::<i128>() };
+    // A journal of a million events has ten million decimals: nothing is allocated for one.
+    let scale = |power: usize| u32::try_from(power).ok().and_then(|power| 10_i128.checked_pow(power));
+    let parts = number(whole).ok().zip(number(fraction).ok()).zip(scale(places).zip(scale(places - fraction.len())));
+    let value = parts.and_then(|((whole, fraction), (unit, rest))| {
+        whole.checked_mul(unit)?.checked_add(fraction.checked_mul(rest)?)
+    });
+    value.map(|value| sign * value).ok_or(DecimalError::TooLarge)
 }
 
 macro_rules! decimal_text {

@@ -84,6 +84,7 @@ pub struct Started {
 
 /// An order passed every check and holds its reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "AcceptedText")]
 pub struct Accepted {
     /// Number of the order, from 1, never reused.
     pub order: u64,
@@ -96,6 +97,30 @@ pub struct Accepted {
     pub bid: Price,
     /// Best ask at the decision.
     pub ask: Price,
+}
+
+/// [`Accepted`] as it is read: one flat object, which needs no second look at its fields.
+#[derive(Deserialize)]
+struct AcceptedText {
+    order: u64,
+    side: Side,
+    quantity: Qty,
+    limit: Option<Price>,
+    tif: Tif,
+    reduce: bool,
+    #[serde(default)]
+    client_id: Option<ClientId>,
+    notional: Money,
+    bid: Price,
+    ask: Price,
+}
+
+impl From<AcceptedText> for Accepted {
+    fn from(text: AcceptedText) -> Accepted {
+        let AcceptedText { order, side, quantity, limit, tif, reduce, client_id, notional, bid, ask } = text;
+        let request = OrderRequest { side, quantity, limit, tif, reduce, client_id };
+        Accepted { order, request, notional, bid, ask }
+    }
 }
 
 /// An order was refused; nothing left the desk.
