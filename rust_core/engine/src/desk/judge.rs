@@ -1,7 +1,8 @@
 //! The verdict on an order: every rule asked, in the fixed order, and the largest size that would pass.
 
 use crate::control::Control;
-use crate::desk::event::{Accepted, OrderRequest, Refused};
+use crate::desk::accepted::Accepted;
+use crate::desk::event::{OrderRequest, Refused};
 use crate::desk::orders::OPEN_MAX;
 use crate::desk::{Desk, State, permit};
 use crate::risk::{self, Band, Breaches, Quote, Reason};

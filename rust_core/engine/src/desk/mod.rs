@@ -1,6 +1,7 @@
 //! The desk: commands → events → state. `decide` makes every decision and changes nothing; `evolve` changes and
 //! decides nothing. Recovery is `evolve` over the journal.
 
+mod accepted;
 mod client_id;
 mod decide;
 mod event;
@@ -15,11 +16,12 @@ mod shared;
 mod status;
 mod trade_id;
 
+pub use accepted::Accepted;
 pub use client_id::{CLIENT_ID_MAX, ClientId};
 pub use decide::{Command, Outcome, decide};
 pub use event::{
-    Accepted, End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped,
-    Started, Stray, StrayCause, Tif, Trade, Unanswered,
+    End, Ended, Event, Filled, Halt, Opened, OrderRequest, Profile, Refused, Rested, Slippage, Stamped, Started, Stray,
+    StrayCause, Tif, Trade, Unanswered,
 };
 pub use evolve::evolve;
 pub use orders::{OPEN_MAX, OpenOrder, Orders, Phase};

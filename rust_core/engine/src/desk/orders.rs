@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::desk::event::{Accepted, OrderRequest, Tif};
+use crate::desk::accepted::Accepted;
+use crate::desk::event::{OrderRequest, Tif};
 use crate::risk::Reason;
 use crate::units::{Money, Now, Price, Qty, Side};
 
