@@ -31,7 +31,7 @@ BANNED_WORDS = {"manager", "handler", "helper", "processor", "util", "common", "
 DEFAULT_PYTHON = {"websocket-client", "orjson", "prompt-toolkit", "python-dotenv"}
 # Who is invited to each crate, and ("+") to its tests. A further guest needs a reason beside its name in Cargo.toml.
 CRATES = {
-    "rust_core/engine": {"foldhash", "serde", "serde_json", "loom", "+allocation-counter", "+criterion", "+proptest"},
+    "rust_core/engine": {"crc32fast", "foldhash", "serde", "serde_json", "loom", "+allocation-counter", "+criterion", "+proptest"},
     "rust_core/link": {"rustix", "rustls", "rustls-native-certs", "+criterion", "+proptest", "+tungstenite"},
     "rust_core": {"engine", "link", "pyo3", "rustix", "serde_json"},
 }

@@ -27,7 +27,7 @@ pub(crate) struct Top {
     ask_e8: i64,
     /// Quantity at the best ask, base × 10⁻⁸.
     ask_size_e8: i64,
-    /// The venue's update id behind these prices.
+    /// The venue's version of the market behind these prices (its update id, or what stands for it).
     update_id: u64,
     /// Nanoseconds since the last top or depth frame (since the clock's start if there was none).
     age_ns: i64,
@@ -35,6 +35,8 @@ pub(crate) struct Top {
     synced: bool,
     /// "empty", "buffering", "live" or "desynced".
     sync: &'static str,
+    /// Why it is, or last was, not live: "gap", "crossed", "refused", "disconnected", "checksum", "diverged"; "" if never.
+    doubt: &'static str,
 }
 
 impl Top {
@@ -48,6 +50,7 @@ impl Top {
             age_ns: top.age_ns(mono_ns),
             synced: top.sync == Sync::Live,
             sync: sync_word(top.sync),
+            doubt: top.doubt.word(),
         }
     }
 }
@@ -202,9 +205,9 @@ impl Book {
 
     /// Takes one frame as the venue sent it and says what it did.
     ///
-    /// "top", "depth", "trade": published. "buffered": kept until a snapshot bridges it. "ignored": nothing for this
+    /// "top", "depth", "snapshot", "trade": published. "buffered": kept until a snapshot bridges it. "ignored": nothing for this
     /// book. "control", "shutdown": an answer or a notice of the venue. "refused": malformed (see `last_refusal`).
-    /// "gap", "crossed": the book is unsynced; "refused" unsyncs it too unless the frame was surely no depth frame.
+    /// "gap", "crossed", "checksum": the book is unsynced; "refused" unsyncs it too unless the frame was surely no depth frame.
     /// `recv_ns` is the monotonic receive time; without it the frame counts as received now, and is timed.
     #[pyo3(signature = (frame, recv_ns = None))]
     fn apply(&self, frame: &[u8], recv_ns: Option<i64>) -> &'static str {

@@ -21,7 +21,7 @@ fn published() -> Arc<Published> {
     let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
     let level = |cents: i64| Level { price: Price(cents * E8 / 100), quantity: Qty(E8) };
     let (bid, ask) = (level(2_679_540), level(2_679_580));
-    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live };
+    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live, ..TopOfBook::default() };
     let side = |start: i64, step: i64| (0..100).map(move |index| level(start + step * index));
     published.write(&top, 1, side(2_679_540, -1), side(2_679_580, 1));
     published

@@ -4,12 +4,13 @@
 //! first doubt (a gap, a cross, a refused frame, a lost connection) the book is empty and unsynced until a new snapshot
 //! has been bridged; that makes a new book, an old one is never patched.
 
+mod checksum;
 mod ladder;
 mod pending;
 
 use crate::units::Side;
-use crate::view::{Level, Sync};
-use crate::wire::MAX_LEVELS;
+use crate::view::{Doubt, Level, Sync};
+use crate::wire::{Join, MAX_LEVELS, Snapshots, Span};
 use ladder::Ladder;
 use pending::Pending;
 
@@ -20,6 +21,8 @@ pub enum Change {
     Applied,
     /// Kept until a snapshot bridges it.
     Buffered,
+    /// Of no use: the stream's next snapshot will hold it.
+    Awaiting,
     /// Older than the book; passed over.
     Old,
     /// An update was missed: the book is desynced. The frame is kept for the next snapshot.
@@ -31,6 +34,29 @@ pub enum Change {
     },
     /// With the whole frame applied the best bid was not below the best ask: the book is desynced.
     Crossed,
+    /// With the whole frame applied the levels did not give the frame's checksum: the book is desynced.
+    Checksum,
+}
+
+/// How a frame's ids stand to a book at some id.
+enum Meeting {
+    Joins,
+    Old,
+    Gap(Change),
+}
+
+/// An exact link that does not fit is old only if it leads to where the book stands: behind a smaller id may stand a
+/// count that began anew and whose beginning was lost.
+fn meet(span: &Span, id: u64) -> Meeting {
+    let expected = id + 1;
+    match span.join {
+        Join::Unnumbered => Meeting::Joins,
+        Join::Exact if span.first_id == expected => Meeting::Joins,
+        Join::Exact if span.last_id == id => Meeting::Old,
+        Join::Overlapping if span.last_id < expected => Meeting::Old,
+        Join::Overlapping if span.first_id <= expected => Meeting::Joins,
+        _ => Meeting::Gap(Change::Gap { expected, received: span.first_id }),
+    }
 }
 
 /// What a snapshot did.
@@ -57,29 +83,42 @@ pub enum Bridge {
 #[derive(Debug, Clone)]
 struct Sides {
     update_id: u64,
+    version: u64,
     bids: Ladder,
     asks: Ladder,
 }
 
 impl Sides {
     fn new() -> Sides {
-        Sides { update_id: 0, bids: Ladder::new(Side::Buy), asks: Ladder::new(Side::Sell) }
+        Sides { update_id: 0, version: 0, bids: Ladder::new(Side::Buy), asks: Ladder::new(Side::Sell) }
     }
 
-    fn from_levels(update_id: u64, bids: &[Level], asks: &[Level]) -> Sides {
-        let mut sides = Sides { update_id, ..Sides::new() };
-        sides.bids.load(bids, MAX_LEVELS);
-        sides.asks.load(asks, MAX_LEVELS);
-        sides
+    /// Replaces everything by a snapshot, its levels in any order.
+    fn load(&mut self, update_id: u64, version: u64, bids: &[Level], asks: &[Level]) {
+        (self.update_id, self.version) = (update_id, version);
+        self.bids.load(bids, MAX_LEVELS);
+        self.asks.load(asks, MAX_LEVELS);
     }
 
-    /// Applies a whole frame; false if the book is crossed after it.
+    /// Applies a whole frame; tells what is wrong with the book after it.
     #[inline]
-    fn apply(&mut self, last_id: u64, bids: &[Level], asks: &[Level]) -> bool {
+    fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Option<Doubt> {
         self.bids.apply(bids, MAX_LEVELS);
         self.asks.apply(asks, MAX_LEVELS);
-        self.update_id = last_id;
-        self.uncrossed()
+        let counted = span.join != Join::Unnumbered;
+        self.update_id = if counted { span.last_id } else { self.update_id + 1 };
+        self.version = if counted { span.version } else { self.version + 1 };
+        self.fault(span.checksum)
+    }
+
+    /// What is wrong with the book as it stands.
+    #[inline]
+    fn fault(&self, checksum: Option<i32>) -> Option<Doubt> {
+        if !self.uncrossed() {
+            return Some(Doubt::Crossed);
+        }
+        let wrong = checksum.is_some_and(|sent| sent != checksum::of(self.bids.best_first(), self.asks.best_first()));
+        wrong.then_some(Doubt::Checksum)
     }
 
     fn uncrossed(&self) -> bool {
@@ -90,7 +129,7 @@ impl Sides {
     }
 
     fn clear(&mut self) {
-        self.update_id = 0;
+        (self.update_id, self.version) = (0, 0);
         self.bids.clear();
         self.asks.clear();
     }
@@ -101,26 +140,38 @@ impl Sides {
 pub struct Book {
     sides: Sides,
     sync: Sync,
+    doubt: Doubt,
+    snapshots: Snapshots,
     pending: Pending,
     /// A snapshot that is newer than every frame so far.
     waiting: Option<Sides>,
 }
 
-impl Default for Book {
-    fn default() -> Book {
-        Book { sides: Sides::new(), sync: Sync::Empty, pending: Pending::default(), waiting: None }
-    }
-}
-
 impl Book {
+    /// An empty book whose snapshots come from there.
+    pub fn new(snapshots: Snapshots) -> Book {
+        let (sides, pending) = (Sides::new(), Pending::default());
+        Book { sides, sync: Sync::Empty, doubt: Doubt::None, snapshots, pending, waiting: None }
+    }
+
     /// Whether the book can be trusted.
     pub fn sync(&self) -> Sync {
         self.sync
     }
 
+    /// Why it is, or last was, not live.
+    pub fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
     /// Id of the last update in the book; 0 unless live.
     pub fn update_id(&self) -> u64 {
         self.sides.update_id
+    }
+
+    /// Version of the market that the book shows, comparable with tops; 0 unless live.
+    pub fn version(&self) -> u64 {
+        self.sides.version
     }
 
     /// Bids, best first.
@@ -138,71 +189,92 @@ impl Book {
         self.sync != Sync::Live && self.waiting.is_none() && !self.pending.is_empty()
     }
 
-    /// Takes one depth frame: updates `first_id..=last_id`, absolute quantities, 0 removes.
-    #[inline]
-    pub fn apply(&mut self, first_id: u64, last_id: u64, bids: &[Level], asks: &[Level]) -> Change {
-        if self.sync != Sync::Live {
-            return self.collect(first_id, last_id, bids, asks);
-        }
-        let expected = self.sides.update_id + 1;
-        if last_id < expected {
-            return Change::Old;
-        }
-        if first_id > expected {
-            self.desync();
-            self.pending.push(first_id, last_id, bids, asks);
-            return Change::Gap { expected, received: first_id };
-        }
-        self.live_if(|sides| sides.apply(last_id, bids, asks))
+    /// Whether only a new subscription can make the book live: it was in doubt, and its snapshots come on the stream.
+    pub fn wants_subscription(&self) -> bool {
+        self.sync == Sync::Desynced && self.snapshots == Snapshots::Streamed
     }
 
-    /// Runs `step` on the sides; live if it holds, desynced if it crossed them.
+    /// Takes one depth frame: absolute quantities, 0 removes.
     #[inline]
-    fn live_if(&mut self, step: impl FnOnce(&mut Sides) -> bool) -> Change {
-        if step(&mut self.sides) {
+    pub fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
+        if self.sync != Sync::Live {
+            return self.collect(span, bids, asks);
+        }
+        match meet(span, self.sides.update_id) {
+            Meeting::Joins => self.live_unless(|sides| sides.apply(span, bids, asks)),
+            Meeting::Old => Change::Old,
+            Meeting::Gap(gap) => {
+                self.desync(Doubt::Gap);
+                self.keep(span, bids, asks);
+                gap
+            }
+        }
+    }
+
+    /// Runs `step` on the sides; live unless it finds a fault in them.
+    #[inline]
+    fn live_unless(&mut self, step: impl FnOnce(&mut Sides) -> Option<Doubt>) -> Change {
+        let Some(doubt) = step(&mut self.sides) else {
             self.sync = Sync::Live;
             return Change::Applied;
-        }
-        self.desync();
-        Change::Crossed
+        };
+        self.desync(doubt);
+        if doubt == Doubt::Checksum { Change::Checksum } else { Change::Crossed }
     }
 
     /// A frame while there is no live book: bridges the waiting snapshot, or is kept.
-    fn collect(&mut self, first_id: u64, last_id: u64, bids: &[Level], asks: &[Level]) -> Change {
-        match self.waiting.take_if(|snapshot| last_id > snapshot.update_id) {
+    fn collect(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
+        if self.snapshots == Snapshots::Streamed {
+            return Change::Awaiting;
+        }
+        match self.waiting.take_if(|snapshot| span.last_id > snapshot.update_id) {
             // Binance's prose wants lastUpdateId inside the first frame; real frames also start right after it.
-            Some(snapshot) if first_id <= snapshot.update_id + 1 => {
+            Some(snapshot) if span.first_id <= snapshot.update_id + 1 => {
                 self.sides = snapshot;
-                self.live_if(|sides| sides.apply(last_id, bids, asks))
+                self.live_unless(|sides| sides.apply(span, bids, asks))
             }
             None if self.waiting.is_some() => Change::Old,
-            _ => self.keep(first_id, last_id, bids, asks),
+            _ => self.keep(span, bids, asks),
         }
     }
 
-    fn keep(&mut self, first_id: u64, last_id: u64, bids: &[Level], asks: &[Level]) -> Change {
+    /// Keeps a frame for the next snapshot; one that does not join the frames kept begins anew.
+    fn keep(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
+        if self.snapshots == Snapshots::Streamed {
+            return Change::Awaiting;
+        }
         if self.sync == Sync::Empty {
             self.sync = Sync::Buffering;
         }
-        let expected = self.pending.next_id().unwrap_or(first_id);
-        if last_id < expected {
-            return Change::Old;
-        }
-        if first_id > expected {
-            self.pending.clear();
-            self.pending.push(first_id, last_id, bids, asks);
-            return Change::Gap { expected, received: first_id };
-        }
-        self.pending.push(first_id, last_id, bids, asks);
-        Change::Buffered
+        let change = match self.pending.last_id().map(|id| meet(span, id)) {
+            Some(Meeting::Old) => return Change::Old,
+            Some(Meeting::Gap(gap)) => {
+                self.pending.clear();
+                gap
+            }
+            Some(Meeting::Joins) | None => Change::Buffered,
+        };
+        self.pending.push(span, bids, asks);
+        change
     }
 
-    /// Takes a snapshot that holds every update up to `update_id`.
+    /// Takes a snapshot that came on the stream: the book is this, whatever it was.
+    pub fn replace(&mut self, id: u64, version: u64, checksum: Option<i32>, bids: &[Level], asks: &[Level]) -> Change {
+        self.pending.clear();
+        self.waiting = None;
+        self.live_unless(|sides| {
+            sides.load(id, version, bids, asks);
+            sides.fault(checksum)
+        })
+    }
+
+    /// Takes a snapshot that was fetched: it holds every update up to `update_id`.
     pub fn offer(&mut self, update_id: u64, bids: &[Level], asks: &[Level]) -> Bridge {
         if self.sync == Sync::Live {
             return Bridge::Unwanted;
         }
-        let snapshot = Sides::from_levels(update_id, bids, asks);
+        let mut snapshot = Sides::new();
+        snapshot.load(update_id, update_id, bids, asks);
         if !snapshot.uncrossed() {
             return Bridge::Crossed;
         }
@@ -222,8 +294,9 @@ impl Book {
         let frames = self.pending.take();
         self.waiting = None;
         self.sides = snapshot;
-        let step = |sides: &mut Sides| frames.iter().all(|frame| sides.apply(frame.last_id, &frame.bids, &frame.asks));
-        match self.live_if(step) {
+        let step =
+            |sides: &mut Sides| frames.iter().find_map(|frame| sides.apply(&frame.span, &frame.bids, &frame.asks));
+        match self.live_unless(step) {
             Change::Applied => Bridge::Bridged { applied: frames.len(), old },
             _ => Bridge::Crossed,
         }
@@ -232,16 +305,16 @@ impl Book {
     /// A frame that might have been a depth frame was lost: a live book is desynced.
     ///
     /// What waits for a bridge may stay: ids that do not follow each other will show what is missing.
-    pub fn doubt(&mut self) {
+    pub fn doubt_if_live(&mut self, doubt: Doubt) {
         if self.sync == Sync::Live {
-            self.desync();
+            self.desync(doubt);
         }
     }
 
     /// Empties the book and drops everything kept for it.
-    pub fn desync(&mut self) {
+    pub fn desync(&mut self, doubt: Doubt) {
         if self.sync != Sync::Empty {
-            self.sync = Sync::Desynced;
+            (self.sync, self.doubt) = (Sync::Desynced, doubt);
         }
         self.sides.clear();
         self.pending.clear();

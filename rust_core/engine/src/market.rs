@@ -1,13 +1,20 @@
 //! One market's data path: bytes → wire → book → published, with its counters. One thread at a time writes it.
 
+mod counters;
+
 use std::sync::Arc;
+
+pub use counters::{Counter, Counters};
 
 use crate::book::{Book, Bridge, Change};
 use crate::latency::Stage;
 use crate::published::{Published, Trade};
-use crate::sync::{AtomicU64, Ordering};
-use crate::view::{Level, Sync, TopOfBook};
-use crate::wire::{Message, Refusal, Scratch, Venue, WireError};
+use crate::view::{Doubt, Level, Sync, TopOfBook};
+use crate::wire::{Message, Print, Refusal, Scratch, Span, Venue, WireError};
+
+/// How long tops alone keep a book fresh while its depth is behind them, ns: depth that fell silent is as untrue as a
+/// market that did.
+const DEPTH_LAG_NS: i64 = 1_000_000_000;
 
 /// What a frame did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +23,9 @@ pub enum Applied {
     Top,
     /// The live book holds the frame, and it is published.
     Depth,
-    /// A trade is published.
+    /// The frame is the whole book, and it is published.
+    Snapshot,
+    /// Trades are published.
     Trade,
     /// A depth frame is kept until a snapshot bridges it.
     Buffered,
@@ -33,6 +42,8 @@ pub enum Applied {
     },
     /// The frame crossed the book: it is desynced.
     Crossed,
+    /// The levels did not give the frame's checksum: the book is desynced.
+    Checksum,
     /// The venue's answer to a request.
     Control {
         /// Whether the venue did what was asked.
@@ -48,12 +59,14 @@ impl Applied {
         match self {
             Applied::Top => "top",
             Applied::Depth => "depth",
+            Applied::Snapshot => "snapshot",
             Applied::Trade => "trade",
             Applied::Buffered => "buffered",
             Applied::Ignored(_) => "ignored",
             Applied::Refused(_) => "refused",
             Applied::Gap { .. } => "gap",
             Applied::Crossed => "crossed",
+            Applied::Checksum => "checksum",
             Applied::Control { .. } => "control",
             Applied::Shutdown => "shutdown",
         }
@@ -91,74 +104,6 @@ impl SnapshotOutcome {
     }
 }
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// What happened to a market's frames. The market's one writer counts, any thread reads.
-        #[derive(Debug, Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: Counter),+ }
-
-        impl Counters {
-            /// Every counter with its name.
-            pub fn rows(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name.get())),+]
-            }
-        }
-    };
-}
-
-counters! {
-    /// Frames seen.
-    frames,
-    /// Frames that a reader can see the effect of: tops, trades, depth frames in a live book.
-    applied,
-    /// Valid frames that changed nothing: unknown events, other symbols, older ids, answers.
-    ignored,
-    /// Malformed frames.
-    refused,
-    /// Missed depth updates.
-    gaps,
-    /// Times that the book went live again after a doubt.
-    resyncs,
-    /// Frames and snapshots that left the best bid at or above the best ask.
-    crossed,
-    /// Snapshots bridged.
-    snapshots,
-    /// Trades published.
-    trades,
-    /// Bid levels in the live book (a gauge).
-    bid_levels,
-    /// Ask levels in the live book (a gauge).
-    ask_levels,
-}
-
-/// A number that one thread changes and any thread reads.
-#[derive(Debug)]
-pub struct Counter(AtomicU64);
-
-impl Default for Counter {
-    fn default() -> Counter {
-        Counter(AtomicU64::new(0))
-    }
-}
-
-impl Counter {
-    /// The value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    // Single writer: a load and a store are enough.
-    #[inline]
-    fn add(&self, count: u64) {
-        self.0.store(self.get() + count, Ordering::Relaxed);
-    }
-
-    #[inline]
-    fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
-
 /// One market of one venue.
 #[derive(Debug)]
 pub struct Market {
@@ -168,6 +113,10 @@ pub struct Market {
     book: Book,
     /// The top as published.
     top: TopOfBook,
+    /// Since when the published top is ahead of the depth book.
+    ahead_since_ns: Option<i64>,
+    /// The number that the connection's next frame must have, where the venue counts them.
+    next_sequence: Option<u64>,
     published: Arc<Published>,
     counters: Arc<Counters>,
     latency: Arc<Stage>,
@@ -181,8 +130,10 @@ impl Market {
             venue,
             symbol: symbol.as_bytes().into(),
             scratch: Scratch::default(),
-            book: Book::default(),
+            book: Book::new(venue.snapshots()),
             top: TopOfBook::default(),
+            ahead_since_ns: None,
+            next_sequence: None,
             published,
             counters: Arc::default(),
             latency: Arc::default(),
@@ -215,23 +166,54 @@ impl Market {
         self.book.wants_snapshot()
     }
 
+    /// Whether the book can become live only by a new subscription.
+    pub fn wants_subscription(&self) -> bool {
+        self.book.wants_subscription()
+    }
+
     /// Takes one frame, received at `recv_ns` (monotonic), and publishes what it changed.
     #[inline]
     pub fn apply(&mut self, frame: &[u8], recv_ns: i64) -> Applied {
         self.counters.frames.add(1);
-        let applied = match self.venue.decode(frame, &self.symbol, &mut self.scratch) {
-            Ok(Message::Top { update_id, bid, ask }) => self.on_top(update_id, bid, ask, recv_ns),
-            Ok(Message::Depth { first_id, last_id }) => self.on_depth(first_id, last_id, recv_ns),
-            Ok(Message::Trade { price, quantity, buyer_is_maker }) => {
-                self.on_trade(&Trade { price, quantity, buyer_is_maker, recv_ns })
-            }
+        let message = self.venue.decode(frame, &self.symbol, &mut self.scratch);
+        let applied = match self.sequence_fault(&message) {
+            Some(fault) => fault,
+            None => self.take(message, recv_ns),
+        };
+        self.count(applied);
+        applied
+    }
+
+    #[inline]
+    fn take(&mut self, message: Result<Message, Refusal>, recv_ns: i64) -> Applied {
+        match message {
+            Ok(Message::Top { version, bid, ask }) => self.on_top(version, bid, ask, recv_ns),
+            Ok(Message::Depth(span)) => self.on_depth(&span, recv_ns),
+            Ok(Message::Snapshot { id, version, checksum }) => self.on_snapshot(id, version, checksum, recv_ns),
+            Ok(Message::Trades) => self.on_trades(recv_ns),
             Ok(Message::Reply { accepted }) => Applied::Control { accepted },
             Ok(Message::Shutdown) => Applied::Shutdown,
             Ok(Message::Unrelated(reason)) => Applied::Ignored(reason),
             Err(refusal) => self.on_refusal(refusal),
-        };
-        self.count(applied);
-        applied
+        }
+    }
+
+    /// Checks a frame's number on its connection. A frame that was sent twice is passed over; behind a missing one
+    /// nothing about the book is sure, except that a whole snapshot is whole.
+    #[inline]
+    fn sequence_fault(&mut self, message: &Result<Message, Refusal>) -> Option<Applied> {
+        let received = self.scratch.sequence?;
+        let expected = self.next_sequence.unwrap_or(received);
+        if received < expected {
+            return Some(Applied::Ignored("sent twice"));
+        }
+        self.next_sequence = Some(received + 1);
+        if received == expected || matches!(message, Ok(Message::Snapshot { .. })) {
+            return None;
+        }
+        self.book.doubt_if_live(Doubt::Gap);
+        self.publish();
+        Some(Applied::Gap { expected, received })
     }
 
     /// Takes the body of a snapshot request.
@@ -260,47 +242,93 @@ impl Market {
 
     /// The connection ended: nothing that was received can be continued. The next one may count its ids anew.
     pub fn disconnected(&mut self) {
-        self.book.desync();
+        self.book.desync(Doubt::Disconnected);
         self.top.update_id = 0;
+        (self.ahead_since_ns, self.next_sequence) = (None, None);
+        self.publish();
+    }
+
+    /// Goes on with the book of `heir`, a market of the same venue and symbol that another connection fed. Readers see
+    /// one change, from the old book to the new one; `heir` is left with the old book.
+    pub fn take_over(&mut self, heir: &mut Market) {
+        assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
+        std::mem::swap(&mut self.book, &mut heir.book);
+        let Market { top, ahead_since_ns, next_sequence, .. } = *heir;
+        (self.top, self.ahead_since_ns, self.next_sequence) = (top, ahead_since_ns, next_sequence);
+        self.counters.takeovers.add(1);
         self.publish();
     }
 
     #[inline]
-    fn on_top(&mut self, update_id: u64, bid: Level, ask: Level, recv_ns: i64) -> Applied {
-        self.top.recv_ns = recv_ns;
-        let newer = update_id >= self.top.update_id;
-        if newer {
-            self.top = TopOfBook { bid, ask, update_id, ..self.top };
+    fn on_top(&mut self, version: u64, bid: Level, ask: Level, recv_ns: i64) -> Applied {
+        if version < self.top.update_id {
+            return Applied::Ignored("older than the published top");
+        }
+        self.top = TopOfBook { bid, ask, update_id: version, ..self.top };
+        if version > self.book.version() && self.book.sync() == Sync::Live {
+            let since_ns = *self.ahead_since_ns.get_or_insert(recv_ns);
+            if recv_ns - since_ns < DEPTH_LAG_NS {
+                self.top.recv_ns = recv_ns;
+            }
+        } else {
+            self.top.recv_ns = recv_ns;
         }
         self.published.write_top(&self.top);
-        if newer { Applied::Top } else { Applied::Ignored("older than the published top") }
+        Applied::Top
     }
 
     #[inline]
-    fn on_depth(&mut self, first_id: u64, last_id: u64, recv_ns: i64) -> Applied {
-        self.top.recv_ns = recv_ns;
-        let change = self.book.apply(first_id, last_id, &self.scratch.bids, &self.scratch.asks);
+    fn on_depth(&mut self, span: &Span, recv_ns: i64) -> Applied {
+        let restarts = span.version < self.book.version();
+        let change = self.book.apply(span, &self.scratch.bids, &self.scratch.asks);
+        if matches!(change, Change::Applied | Change::Buffered) {
+            (self.top.recv_ns, self.ahead_since_ns) = (recv_ns, None);
+        }
+        if restarts && change == Change::Applied {
+            self.top.update_id = 0;
+        }
         match change {
-            Change::Buffered | Change::Old if self.top.sync == self.book.sync() => self.published.write_top(&self.top),
+            Change::Old | Change::Awaiting => {}
+            Change::Buffered if self.top.sync == self.book.sync() => self.published.write_top(&self.top),
             _ => self.publish(),
         }
         match change {
             Change::Applied => Applied::Depth,
             Change::Buffered => Applied::Buffered,
-            Change::Old => Applied::Ignored("older than the book"),
+            Change::Awaiting => Applied::Ignored("waits for the stream's snapshot"),
+            Change::Old if self.book.sync() == Sync::Live => {
+                self.counters.duplicates.add(1);
+                Applied::Ignored("older than the book")
+            }
+            Change::Old => Applied::Ignored("older than the frames kept"),
             Change::Gap { expected, received } => Applied::Gap { expected, received },
             Change::Crossed => Applied::Crossed,
+            Change::Checksum => Applied::Checksum,
         }
     }
 
-    fn on_trade(&mut self, trade: &Trade) -> Applied {
-        self.published.push_trade(trade);
+    fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
+        let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
+        (self.top.update_id, self.top.recv_ns, self.ahead_since_ns) = (0, recv_ns, None);
+        self.publish();
+        match change {
+            Change::Applied => Applied::Snapshot,
+            Change::Checksum => Applied::Checksum,
+            _ => Applied::Crossed,
+        }
+    }
+
+    fn on_trades(&mut self, recv_ns: i64) -> Applied {
+        for &Print { price, quantity, buyer_is_maker } in &self.scratch.trades {
+            self.published.push_trade(&Trade { price, quantity, buyer_is_maker, recv_ns });
+        }
+        self.counters.trades.add(self.scratch.trades.len() as u64);
         Applied::Trade
     }
 
     fn on_refusal(&mut self, refusal: Refusal) -> Applied {
         if refusal.may_be_depth {
-            self.book.doubt();
+            self.book.doubt_if_live(Doubt::Refused);
             self.publish();
         }
         Applied::Refused(refusal.error)
@@ -310,15 +338,15 @@ impl Market {
     #[inline]
     fn publish(&mut self) {
         let (mut bids, mut asks) = (self.book.bids(), self.book.asks());
-        self.top.sync = self.book.sync();
-        if self.top.sync == Sync::Live && self.book.update_id() >= self.top.update_id {
-            self.top.update_id = self.book.update_id();
+        (self.top.sync, self.top.doubt) = (self.book.sync(), self.book.doubt());
+        if self.top.sync == Sync::Live && self.book.version() >= self.top.update_id {
+            self.top.update_id = self.book.version();
             self.top.bid = bids.next().unwrap_or_default();
             self.top.ask = asks.next().unwrap_or_default();
         }
         self.counters.bid_levels.set(self.book.bids().len() as u64);
         self.counters.ask_levels.set(self.book.asks().len() as u64);
-        self.published.write(&self.top, self.book.update_id(), self.book.bids(), self.book.asks());
+        self.published.write(&self.top, self.book.version(), self.book.bids(), self.book.asks());
         if self.top.sync == Sync::Live && !self.was_live {
             self.counters.resyncs.add(u64::from(self.counters.snapshots.get() > 0));
             self.counters.snapshots.add(1);
@@ -330,17 +358,14 @@ impl Market {
     fn count(&self, applied: Applied) {
         let counters = &self.counters;
         let counter = match applied {
-            Applied::Top | Applied::Depth => &counters.applied,
-            Applied::Trade => {
-                counters.trades.add(1);
-                &counters.applied
-            }
+            Applied::Top | Applied::Depth | Applied::Snapshot | Applied::Trade => &counters.applied,
             // Counted when a snapshot makes it part of the book, or drops it.
             Applied::Buffered => return,
             Applied::Ignored(_) | Applied::Control { .. } | Applied::Shutdown => &counters.ignored,
             Applied::Refused(_) => &counters.refused,
             Applied::Gap { .. } => &counters.gaps,
             Applied::Crossed => &counters.crossed,
+            Applied::Checksum => &counters.checksum_failures,
         };
         counter.add(1);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ring::Ring;
 use crate::seqlock::{SeqLock, Words};
 use crate::units::{Price, Qty, Side};
-use crate::view::{DEPTH, Level, Sync, TopOfBook, View};
+use crate::view::{DEPTH, Doubt, Level, Sync, TopOfBook, View};
 use crate::wake::CrossWatch;
 
 /// Where each value stands in the published words. The top shares one cache line with the sequence number.
@@ -172,7 +172,7 @@ fn level_of((price, quantity): (u64, u64)) -> Level {
 #[inline]
 fn put_top(words: Words<'_>, top: &TopOfBook) {
     let (bid, ask) = (words_of(top.bid), words_of(top.ask));
-    let row = [bid.0, bid.1, ask.0, ask.1, top.update_id, top.recv_ns as u64, top.sync as u64];
+    let row = [bid.0, bid.1, ask.0, ask.1, top.update_id, top.recv_ns as u64, trust_word(top)];
     for (index, word) in row.into_iter().enumerate() {
         words.set(TOP + index, word);
     }
@@ -186,11 +186,22 @@ fn top_of(words: Words<'_>) -> TopOfBook {
         update_id: words.get(UPDATE_ID),
         recv_ns: words.get(RECV_NS) as i64,
         sync: sync_of(words.get(SYNC)),
+        doubt: doubt_of(words.get(SYNC)),
     }
 }
 
+/// State and doubt in one word, so that they are never read apart.
+fn trust_word(top: &TopOfBook) -> u64 {
+    top.sync as u64 | (top.doubt as u64) << 8
+}
+
+/// Bears a torn word: it is dropped later.
+fn doubt_of(word: u64) -> Doubt {
+    Doubt::ALL.get((word >> 8) as usize).copied().unwrap_or_default()
+}
+
 fn sync_of(word: u64) -> Sync {
-    match word {
+    match word & 0xFF {
         0 => Sync::Empty,
         1 => Sync::Buffering,
         2 => Sync::Live,

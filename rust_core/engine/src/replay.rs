@@ -63,7 +63,7 @@ impl Replay {
         if let Some((body, _)) = self.snapshot.take_if(|(_, update_id)| {
             let message = self.venue.decode(line, &self.symbol, &mut self.scratch);
             let joined = *update_id + 1;
-            matches!(message, Ok(Message::Depth { first_id, last_id }) if (first_id..=last_id).contains(&joined))
+            matches!(message, Ok(Message::Depth(span)) if (span.first_id..=span.last_id).contains(&joined))
         }) {
             self.market.offer_snapshot(&body);
         }

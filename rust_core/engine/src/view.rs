@@ -30,6 +30,53 @@ pub enum Sync {
     Desynced = 3,
 }
 
+/// Why a book is not trusted, or was not until its newest snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Doubt {
+    /// Nothing was wrong yet: it waits for its first snapshot.
+    #[default]
+    None = 0,
+    /// A depth update was missed.
+    Gap = 1,
+    /// The best bid was not below the best ask.
+    Crossed = 2,
+    /// A frame that could have been a depth frame was refused.
+    Refused = 3,
+    /// The connection ended.
+    Disconnected = 4,
+    /// The levels did not give the venue's checksum.
+    Checksum = 5,
+    /// A fresh snapshot said something else.
+    Diverged = 6,
+}
+
+impl Doubt {
+    /// Every doubt, by its number.
+    pub const ALL: [Doubt; 7] = [
+        Doubt::None,
+        Doubt::Gap,
+        Doubt::Crossed,
+        Doubt::Refused,
+        Doubt::Disconnected,
+        Doubt::Checksum,
+        Doubt::Diverged,
+    ];
+
+    /// One word, as Python sees it; empty for none.
+    pub fn word(self) -> &'static str {
+        match self {
+            Doubt::None => "",
+            Doubt::Gap => "gap",
+            Doubt::Crossed => "crossed",
+            Doubt::Refused => "refused",
+            Doubt::Disconnected => "disconnected",
+            Doubt::Checksum => "checksum",
+            Doubt::Diverged => "diverged",
+        }
+    }
+}
+
 /// Best bid and ask with what a reader must know to trust them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopOfBook {
@@ -37,12 +84,14 @@ pub struct TopOfBook {
     pub bid: Level,
     /// Best ask; quantity 0 if the side is empty.
     pub ask: Level,
-    /// The venue's update id of the newest book frame behind these prices.
+    /// The venue's version of the market behind these prices (its update id, or what stands for it).
     pub update_id: u64,
     /// Monotonic receive time of the newest valid book-stream frame (not of trades), ns.
     pub recv_ns: i64,
     /// State of the book.
     pub sync: Sync,
+    /// Why it is, or last was, not live.
+    pub doubt: Doubt,
 }
 
 impl TopOfBook {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::book::{Book, Bridge, Change};
 use engine::units::{Price, Qty};
-use engine::view::{Level, Sync};
-use engine::wire::MAX_LEVELS;
+use engine::view::{Doubt, Level, Sync};
+use engine::wire::{MAX_LEVELS, Snapshots, Span};
 use proptest::prelude::*;
 
 /// Bids and asks as `(price, quantity)`, best first.
@@ -79,6 +79,11 @@ impl Twin {
     }
 }
 
+/// A book of a venue whose snapshots are fetched.
+fn fetched() -> Book {
+    Book::new(Snapshots::Fetched)
+}
+
 fn sides(book: &Book) -> Rows {
     let pair = |level: Level| (level.price.0, level.quantity.0);
     (book.bids().map(pair).collect(), book.asks().map(pair).collect())
@@ -91,6 +96,7 @@ fn word(change: Change) -> &'static str {
         Change::Old => "old",
         Change::Gap { .. } => "gap",
         Change::Crossed => "crossed",
+        Change::Awaiting | Change::Checksum => unreachable!("of other venues"),
     }
 }
 
@@ -130,16 +136,16 @@ proptest! {
         frames in frames(60),
         in_order in any::<bool>(),
     ) {
-        let (mut book, mut twin) = (Book::default(), Twin::default());
+        let (mut book, mut twin) = (fetched(), Twin::default());
         for frame in frames.into_iter().map(|frame| if in_order { sorted(frame) } else { frame }) {
             if !twin.live {
                 // A fresh snapshot that reaches up to right before this frame.
-                book.desync();
+                book.desync(Doubt::Gap);
                 let id = frame.first - 1;
                 prop_assert_eq!(book.offer(id, &start.0, &start.1), Bridge::Waiting);
                 twin.start(id, &start.0, &start.1);
             }
-            let change = word(book.apply(frame.first, frame.last, &frame.bids, &frame.asks));
+            let change = word(book.apply(&Span::overlapping(frame.first, frame.last), &frame.bids, &frame.asks));
             prop_assert_eq!(change, twin.apply(&frame));
             prop_assert_eq!(book.sync() == Sync::Live, twin.live);
             prop_assert_eq!((sides(&book), book.update_id()), (twin.sides(), twin.id));
@@ -152,10 +158,10 @@ proptest! {
         start in (levels(800..1_000, 50), levels(1_001..1_200, 50)),
         id in 95..160_u64,
     ) {
-        let (mut book, mut twin) = (Book::default(), Twin::default());
+        let (mut book, mut twin) = (fetched(), Twin::default());
         let mut kept: Vec<&Frame> = Vec::new();
         for frame in &frames {
-            match word(book.apply(frame.first, frame.last, &frame.bids, &frame.asks)) {
+            match word(book.apply(&Span::overlapping(frame.first, frame.last), &frame.bids, &frame.asks)) {
                 "buffered" => kept.push(frame),
                 "gap" => kept = vec![frame],
                 other => prop_assert_eq!(other, "old"),
@@ -185,11 +191,14 @@ fn at(price: i64, quantity: i64) -> Level {
 
 #[test]
 fn the_bound_drops_the_worst_levels_of_each_side() {
-    let mut book = Book::default();
+    let mut book = fetched();
     let bids: Vec<Level> = (0..5_000).map(|step| at(10_000 - step, 1)).collect();
     let asks: Vec<Level> = (0..5_000).map(|step| at(10_010 + step, 1)).collect();
     assert_eq!(book.offer(1, &bids, &asks), Bridge::Waiting);
-    assert_eq!(book.apply(2, 2, &[at(10_001, 1)], &[at(10_009, 1), at(20_000, 1)]), Change::Applied);
+    assert_eq!(
+        book.apply(&Span::overlapping(2, 2), &[at(10_001, 1)], &[at(10_009, 1), at(20_000, 1)]),
+        Change::Applied
+    );
     assert_eq!((book.bids().len(), book.asks().len()), (5_000, 5_000));
     assert_eq!((book.bids().next(), book.bids().last()), (Some(at(10_001, 1)), Some(at(5_002, 1))));
     assert_eq!(book.asks().last(), Some(at(15_008, 1)));
@@ -197,10 +206,10 @@ fn the_bound_drops_the_worst_levels_of_each_side() {
 
 #[test]
 fn after_a_gap_the_book_is_empty_until_a_newer_snapshot_makes_a_new_one() {
-    let mut book = Book::default();
+    let mut book = fetched();
     book.offer(10, &[at(99, 1), at(98, 5)], &[at(101, 1)]);
-    assert_eq!(book.apply(11, 12, &[], &[]), Change::Applied);
-    assert_eq!(book.apply(14, 15, &[at(97, 2)], &[]), Change::Gap { expected: 13, received: 14 });
+    assert_eq!(book.apply(&Span::overlapping(11, 12), &[], &[]), Change::Applied);
+    assert_eq!(book.apply(&Span::overlapping(14, 15), &[at(97, 2)], &[]), Change::Gap { expected: 13, received: 14 });
     assert_eq!((book.sync(), book.bids().len(), book.wants_snapshot()), (Sync::Desynced, 0, true));
     assert_eq!(book.offer(12, &[], &[]), Bridge::TooOld);
     assert_eq!(book.offer(13, &[at(96, 1)], &[at(102, 1)]), Bridge::Bridged { applied: 1, old: 0 });
@@ -209,21 +218,24 @@ fn after_a_gap_the_book_is_empty_until_a_newer_snapshot_makes_a_new_one() {
 
 #[test]
 fn a_price_on_both_sides_of_one_frame_is_judged_after_the_whole_frame() {
-    let mut book = Book::default();
+    let mut book = fetched();
     book.offer(10, &[at(99, 1)], &[at(101, 1), at(102, 1)]);
-    assert_eq!(book.apply(11, 11, &[at(101, 3)], &[at(101, 0)]), Change::Applied);
-    assert_eq!(book.apply(12, 12, &[at(102, 3)], &[]), Change::Crossed);
+    assert_eq!(book.apply(&Span::overlapping(11, 11), &[at(101, 3)], &[at(101, 0)]), Change::Applied);
+    assert_eq!(book.apply(&Span::overlapping(12, 12), &[at(102, 3)], &[]), Change::Crossed);
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
 }
 
 /// The book after one frame on a full snapshot, with the asks of the frame the mirror image of its bids.
 fn after(frame: &[(i64, i64)]) -> Rows {
-    let mut book = Book::default();
+    let mut book = fetched();
     let mirrored = |level: &Level| Level { price: Price(2_000 - level.price.0), ..*level };
     let bids: Vec<Level> = (950..990).map(|price| at(price, 1)).collect();
     book.offer(1, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>());
     let bids: Vec<Level> = frame.iter().map(|&(price, quantity)| at(price, quantity)).collect();
-    assert_eq!(book.apply(2, 2, &bids, &bids.iter().map(mirrored).collect::<Vec<_>>()), Change::Applied);
+    assert_eq!(
+        book.apply(&Span::overlapping(2, 2), &bids, &bids.iter().map(mirrored).collect::<Vec<_>>()),
+        Change::Applied
+    );
     sides(&book)
 }
 
@@ -248,12 +260,12 @@ fn of_a_price_that_a_frame_names_often_the_last_quantity_holds() {
 
 #[test]
 fn a_crossed_snapshot_is_refused() {
-    assert_eq!(Book::default().offer(10, &[at(101, 1)], &[at(101, 1)]), Bridge::Crossed);
+    assert_eq!(fetched().offer(10, &[at(101, 1)], &[at(101, 1)]), Bridge::Crossed);
 }
 
 #[test]
 fn the_frames_kept_are_bounded_and_the_newest_stay() {
-    let mut book = Book::default();
+    let mut book = fetched();
     collect(&mut book, 1..=20_000, (0, 0));
     assert_eq!(book.offer(4_000, &[], &[]), Bridge::TooOld);
     assert_eq!(book.offer(5_000, &[], &[]), Bridge::Bridged { applied: 15_000, old: 0 });
@@ -261,20 +273,20 @@ fn the_frames_kept_are_bounded_and_the_newest_stay() {
 
 #[test]
 fn a_book_that_never_lived_buffers_and_one_that_lost_its_way_stays_desynced() {
-    let mut book = Book::default();
+    let mut book = fetched();
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Empty, false));
-    assert_eq!(book.apply(1, 1, &[], &[]), Change::Buffered);
+    assert_eq!(book.apply(&Span::overlapping(1, 1), &[], &[]), Change::Buffered);
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Buffering, true));
-    book.desync();
+    book.desync(Doubt::Gap);
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, false));
-    assert_eq!(book.apply(2, 2, &[], &[]), Change::Buffered);
+    assert_eq!(book.apply(&Span::overlapping(2, 2), &[], &[]), Change::Buffered);
     assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Desynced, true));
 }
 
 #[test]
 fn a_book_that_never_received_anything_stays_empty_when_the_connection_is_lost() {
-    let mut book = Book::default();
-    book.desync();
+    let mut book = fetched();
+    book.desync(Doubt::Gap);
     assert_eq!(book.sync(), Sync::Empty);
 }
 
@@ -283,10 +295,10 @@ fn a_waiting_snapshot_is_joined_only_by_a_frame_that_leaves_no_gap() {
     for (first, last, change) in
         [(9, 10, Change::Old), (9, 11, Change::Applied), (11, 12, Change::Applied), (12, 12, Change::Buffered)]
     {
-        let mut book = Book::default();
+        let mut book = fetched();
         assert_eq!(book.offer(10, &[at(99, 1)], &[at(101, 1)]), Bridge::Waiting);
         assert_eq!((book.sync(), book.wants_snapshot()), (Sync::Empty, false));
-        assert_eq!(book.apply(first, last, &[], &[]), change, "{first} to {last}");
+        assert_eq!(book.apply(&Span::overlapping(first, last), &[], &[]), change, "{first} to {last}");
         assert_eq!(book.sync() == Sync::Live, change == Change::Applied);
         assert_eq!(book.wants_snapshot(), change == Change::Buffered, "{first} to {last}");
     }
@@ -294,19 +306,19 @@ fn a_waiting_snapshot_is_joined_only_by_a_frame_that_leaves_no_gap() {
 
 #[test]
 fn a_lost_frame_desyncs_a_live_book_and_leaves_what_waits_for_a_bridge() {
-    let mut book = Book::default();
-    assert_eq!(book.apply(11, 11, &[], &[]), Change::Buffered);
-    book.doubt();
+    let mut book = fetched();
+    assert_eq!(book.apply(&Span::overlapping(11, 11), &[], &[]), Change::Buffered);
+    book.doubt_if_live(Doubt::Refused);
     assert_eq!(book.offer(10, &[at(99, 1)], &[at(101, 1)]), Bridge::Bridged { applied: 1, old: 0 });
-    book.doubt();
+    book.doubt_if_live(Doubt::Refused);
     assert_eq!((book.sync(), book.update_id(), book.bids().len()), (Sync::Desynced, 0, 0));
 }
 
 #[test]
 fn a_live_book_drops_a_snapshot_that_nobody_wants() {
-    let mut book = Book::default();
+    let mut book = fetched();
     book.offer(10, &[at(99, 1)], &[at(101, 1)]);
-    book.apply(11, 11, &[], &[]);
+    book.apply(&Span::overlapping(11, 11), &[], &[]);
     assert_eq!(book.offer(20, &[at(90, 1)], &[]), Bridge::Unwanted);
     assert_eq!((book.update_id(), sides(&book)), (11, (vec![(99, 1)], vec![(101, 1)])));
 }
@@ -315,13 +327,13 @@ fn a_live_book_drops_a_snapshot_that_nobody_wants() {
 fn collect(book: &mut Book, ids: std::ops::RangeInclusive<u64>, levels: (usize, usize)) {
     let (bids, asks) = (vec![at(99, 0); levels.0], vec![at(101, 0); levels.1]);
     for id in ids {
-        assert_eq!(book.apply(id, id, &bids, &asks), Change::Buffered);
+        assert_eq!(book.apply(&Span::overlapping(id, id), &bids, &asks), Change::Buffered);
     }
 }
 
 /// What a snapshot does after frames `1..=frames`.
 fn bridge_after(frames: u64, levels: (usize, usize), snapshot: u64) -> Bridge {
-    let mut book = Book::default();
+    let mut book = fetched();
     collect(&mut book, 1..=frames, levels);
     book.offer(snapshot, &[], &[])
 }
@@ -343,7 +355,7 @@ fn exactly_fifteen_thousand_frames_are_kept() {
 
 #[test]
 fn frames_that_a_snapshot_held_make_room_for_as_many_levels() {
-    let mut book = Book::default();
+    let mut book = fetched();
     collect(&mut book, 1..=100, (10_000, 0));
     assert_eq!(book.offer(100, &[], &[]), Bridge::Waiting);
     // Frame 101 is missing, so that the snapshot which waits is of no use.

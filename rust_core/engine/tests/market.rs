@@ -73,7 +73,11 @@ fn the_newer_of_ticker_and_depth_is_the_top() {
     assert_eq!(market.apply(&depth(105, 106, r#"["99.2","1"]"#, ""), 7), Applied::Depth);
     assert_eq!(prices(&published), ("99.2".into(), "101".into()));
     assert!(matches!(market.apply(&ticker(105, "1", "2"), 8), Applied::Ignored(_)));
-    assert_eq!((prices(&published), published.top().recv_ns), (("99.2".into(), "101".into()), 8));
+    assert_eq!(
+        (prices(&published), published.top().recv_ns),
+        (("99.2".into(), "101".into()), 7),
+        "old news is not fresh"
+    );
 }
 
 #[test]

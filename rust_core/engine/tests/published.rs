@@ -18,7 +18,7 @@ fn at(price: i64, quantity: i64) -> Level {
 }
 
 fn top(update_id: u64, bid: Level, ask: Level) -> TopOfBook {
-    TopOfBook { bid, ask, update_id, recv_ns: 7, sync: Sync::Live }
+    TopOfBook { bid, ask, update_id, recv_ns: 7, sync: Sync::Live, ..TopOfBook::default() }
 }
 
 /// A market with bids 99, 98, 97 and asks 101, 102, 103 of 10 each, at update 50.
@@ -122,7 +122,14 @@ fn trades_are_read_once_and_those_overwritten_are_counted() {
 fn write_numbered(published: &Published, n: u64) {
     let n64 = n as i64;
     let side = |sign: i64| (0..(n64 % 40)).map(move |step| at(sign * (n64 * 1_000 + step), n64));
-    let top = TopOfBook { bid: at(n64, n64), ask: at(2 * n64, n64), update_id: n, recv_ns: n64, sync: Sync::Live };
+    let top = TopOfBook {
+        bid: at(n64, n64),
+        ask: at(2 * n64, n64),
+        update_id: n,
+        recv_ns: n64,
+        sync: Sync::Live,
+        ..TopOfBook::default()
+    };
     if n % 3 == 0 {
         published.write(&top, n, side(1), side(-1));
     } else {

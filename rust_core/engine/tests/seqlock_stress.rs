@@ -30,7 +30,8 @@ const STARVED: Duration = Duration::from_secs(60);
 fn top(version: u64) -> TopOfBook {
     let mark = version as i64;
     let level = |price| Level { price: Price(price), quantity: Qty(mark + 3) };
-    TopOfBook { bid: level(mark + 1), ask: level(mark + 2), update_id: version, recv_ns: mark + 4, sync: Sync::Live }
+    let (bid, ask, recv_ns) = (level(mark + 1), level(mark + 2), mark + 4);
+    TopOfBook { bid, ask, update_id: version, recv_ns, sync: Sync::Live, ..TopOfBook::default() }
 }
 
 fn write(market: &Published, done: &AtomicBool) -> u64 {

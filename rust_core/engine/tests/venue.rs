@@ -115,7 +115,8 @@ impl Floor {
         let level = |cents: i64| Level { price: Price(cents * CENT), quantity: Qty(size * E8 / 100) };
         let side = |start: i64, step: i64| (0..5).map(move |index| level(start + step * index));
         let (recv_ns, sync) = (now.mono_ns, Sync::Live);
-        let top = TopOfBook { bid: level(bid), ask: level(bid + spread), update_id: self.update_id, recv_ns, sync };
+        let (best_bid, best_ask, update_id) = (level(bid), level(bid + spread), self.update_id);
+        let top = TopOfBook { bid: best_bid, ask: best_ask, update_id, recv_ns, sync, ..TopOfBook::default() };
         self.published.write(&top, self.update_id, side(bid, -1), side(bid + spread, 1));
     }
 

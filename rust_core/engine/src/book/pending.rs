@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::view::Level;
+use crate::wire::Span;
 
 /// Most frames kept (25 minutes at ten a second).
 const MAX_FRAMES: usize = 15_000;
@@ -12,8 +13,7 @@ const MAX_KEPT_LEVELS: usize = 1_000_000;
 /// One depth frame.
 #[derive(Debug)]
 pub(super) struct Frame {
-    first_id: u64,
-    pub last_id: u64,
+    pub span: Span,
     pub bids: Box<[Level]>,
     pub asks: Box<[Level]>,
 }
@@ -37,17 +37,17 @@ impl Pending {
     }
 
     pub fn first_id(&self) -> Option<u64> {
-        self.frames.front().map(|frame| frame.first_id)
+        self.frames.front().map(|frame| frame.span.first_id)
     }
 
-    /// The first id that a joining frame may start with.
-    pub fn next_id(&self) -> Option<u64> {
-        self.frames.back().map(|frame| frame.last_id + 1)
+    /// Where the frames lead to.
+    pub fn last_id(&self) -> Option<u64> {
+        self.frames.back().map(|frame| frame.span.last_id)
     }
 
     /// Appends a frame that joins. Losing the oldest is safe: a snapshot older than the rest is then too old.
-    pub fn push(&mut self, first_id: u64, last_id: u64, bids: &[Level], asks: &[Level]) {
-        let frame = Frame { first_id, last_id, bids: bids.into(), asks: asks.into() };
+    pub fn push(&mut self, span: &Span, bids: &[Level], asks: &[Level]) {
+        let frame = Frame { span: *span, bids: bids.into(), asks: asks.into() };
         self.levels += frame.levels();
         self.frames.push_back(frame);
         while self.frames.len() > MAX_FRAMES || self.levels > MAX_KEPT_LEVELS {
@@ -58,7 +58,7 @@ impl Pending {
     /// Drops the frames that a snapshot of this update id already holds; returns how many.
     pub fn drop_until(&mut self, update_id: u64) -> usize {
         let before = self.frames.len();
-        while self.frames.front().is_some_and(|frame| frame.last_id <= update_id) {
+        while self.frames.front().is_some_and(|frame| frame.span.last_id <= update_id) {
             self.drop_first();
         }
         before - self.frames.len()

@@ -27,7 +27,14 @@ fn levels(view: &mut View, taker: Side, rows: &[(&str, &str)]) {
 fn market(update_id: u64, bids: &[(&str, &str)], asks: &[(&str, &str)], recv_ns: i64) -> View {
     let best = |rows: &[(&str, &str)]| Level { price: Price(e8(rows[0].0)), quantity: Qty(e8(rows[0].1)) };
     let mut view = View::default();
-    view.reset(TopOfBook { bid: best(bids), ask: best(asks), update_id, recv_ns, sync: Sync::Live });
+    view.reset(TopOfBook {
+        bid: best(bids),
+        ask: best(asks),
+        update_id,
+        recv_ns,
+        sync: Sync::Live,
+        ..TopOfBook::default()
+    });
     levels(&mut view, Side::Sell, bids);
     levels(&mut view, Side::Buy, asks);
     view

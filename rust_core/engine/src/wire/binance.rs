@@ -2,8 +2,8 @@
 //!
 //! Source: Binance's public API documentation, pages "WebSocket Streams" and "Market Data endpoints".
 
-use super::json::{Scanner, Text, Value};
-use super::{MAX_FRAME, Message, Refusal, Scratch, WireError};
+use super::json::{Scanner, Text, Value, check_text, once, once_true};
+use super::{Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -23,7 +23,7 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
 fn decode_any(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
     let mut fields = Fields::default();
     let scanned = check_text(frame).and_then(|()| fields.scan_frame(frame, scratch));
-    let message = scanned.and_then(|()| fields.message(symbol));
+    let message = scanned.and_then(|()| fields.message(symbol, &mut scratch.trades));
     message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth() })
 }
 
@@ -55,25 +55,6 @@ pub(super) fn decode_snapshot(body: &[u8], scratch: &mut Scratch) -> Result<u64,
     }
 }
 
-fn check_text(frame: &[u8]) -> Result<(), WireError> {
-    if frame.len() > MAX_FRAME {
-        return Err(WireError::TooLong { bytes: frame.len() });
-    }
-    // Nearly every frame is ASCII, which is much quicker to see.
-    if frame.is_ascii() {
-        return Ok(());
-    }
-    std::str::from_utf8(frame).map(drop).map_err(|error| WireError::NotUtf8 { at: error.valid_up_to() })
-}
-
-fn once<'a>(old: Value<'a>, field: &'static str, new: Value<'a>) -> Result<Value<'a>, WireError> {
-    if matches!(old, Value::Absent) { Ok(new) } else { Err(WireError::Duplicate(field)) }
-}
-
-fn once_true(seen: &mut bool, field: &'static str) -> Result<(), WireError> {
-    if std::mem::replace(seen, true) { Err(WireError::Duplicate(field)) } else { Ok(()) }
-}
-
 /// `{"stream":"btcusdt@bookTicker","data":{"u":…,"s":…,"b":…,"B":…,"a":…,"A":…}}`, nothing else.
 #[inline]
 fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
@@ -87,7 +68,7 @@ fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
     let ask = Level { price: Price(number(b",\"a\":\"")?), quantity: Qty(number(b",\"A\":\"")?) };
     scanner.eat_word(b"}}").then_some(())?;
     scanner.end().ok()?;
-    Some(Message::Top { update_id, bid, ask })
+    Some(Message::Top { version: update_id, bid, ask })
 }
 
 /// `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":…,"s":…,"U":…,"u":…,"b":[…],"a":[…]}}`.
@@ -106,7 +87,7 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
     scanner.usual_levels(&mut scratch.asks)?;
     scanner.eat_word(b"}}").then_some(())?;
     scanner.end().ok()?;
-    (first_id <= last_id).then_some(Message::Depth { first_id, last_id })
+    (first_id <= last_id).then(|| Message::Depth(Span::overlapping(first_id, last_id)))
 }
 
 /// Steps over the stream's name (the symbol in lower case) and what follows it.
@@ -249,7 +230,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn message(&self, symbol: &[u8]) -> Result<Message, WireError> {
+    fn message(&self, symbol: &[u8], trades: &mut Vec<Print>) -> Result<Message, WireError> {
         match self.kind() {
             Kind::Unknown => Ok(Message::Unrelated("unknown event")),
             Kind::Shutdown => Ok(Message::Shutdown),
@@ -259,7 +240,7 @@ impl<'a> Fields<'a> {
             }
             Kind::Ticker => self.ticker(),
             Kind::Depth => self.depth(),
-            Kind::Trade => self.trade(),
+            Kind::Trade => self.trade(trades),
         }
     }
 
@@ -285,7 +266,7 @@ impl<'a> Fields<'a> {
 
     fn ticker(&self) -> Result<Message, WireError> {
         let update_id = self.values[LAST_ID].id("u")?;
-        Ok(Message::Top { update_id, bid: self.level(BID, BID_SIZE)?, ask: self.level(ASK, ASK_SIZE)? })
+        Ok(Message::Top { version: update_id, bid: self.level(BID, BID_SIZE)?, ask: self.level(ASK, ASK_SIZE)? })
     }
 
     fn depth(&self) -> Result<Message, WireError> {
@@ -294,16 +275,19 @@ impl<'a> Fields<'a> {
         }
         let (first_id, last_id) = (self.values[FIRST_ID].id("U")?, self.values[LAST_ID].id("u")?);
         match (self.values[BID], self.values[ASK]) {
-            (Value::Levels, Value::Levels) if first_id <= last_id => Ok(Message::Depth { first_id, last_id }),
+            (Value::Levels, Value::Levels) if first_id <= last_id => {
+                Ok(Message::Depth(Span::overlapping(first_id, last_id)))
+            }
             (Value::Levels, Value::Levels) => Err(WireError::Backward { first_id, last_id }),
             (Value::Levels, _) => Err(WireError::Missing("a")),
             _ => Err(WireError::Missing("b")),
         }
     }
 
-    fn trade(&self) -> Result<Message, WireError> {
+    fn trade(&self, trades: &mut Vec<Print>) -> Result<Message, WireError> {
         let Value::Bool(buyer_is_maker) = self.values[BUYER_IS_MAKER] else { return Err(WireError::Missing("m")) };
         let (price, quantity) = (Price(self.e8(PRICE)?), Qty(self.e8(QUANTITY)?));
-        Ok(Message::Trade { price, quantity, buyer_is_maker })
+        trades.push(Print { price, quantity, buyer_is_maker });
+        Ok(Message::Trades)
     }
 }

@@ -1,6 +1,6 @@
 //! A strict JSON cursor over bytes that are known to be UTF-8. It copies nothing and builds no tree.
 
-use super::{MAX_LEVELS, WireError, field_e8, id_in, padded_e8};
+use super::{MAX_FRAME, MAX_FRAME_LEVELS, WireError, field_e8, id_in, padded_e8};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -8,6 +8,28 @@ use crate::view::Level;
 const MAX_NESTING: u32 = 32;
 /// Longest text that is compared or converted; longer ones are no word that we know.
 const MAX_TEXT: usize = 64;
+
+/// Refuses a frame that is too long or not UTF-8, as every scan must be preceded by.
+pub(super) fn check_text(frame: &[u8]) -> Result<(), WireError> {
+    if frame.len() > MAX_FRAME {
+        return Err(WireError::TooLong { bytes: frame.len() });
+    }
+    // Nearly every frame is ASCII, which is much quicker to see.
+    if frame.is_ascii() {
+        return Ok(());
+    }
+    std::str::from_utf8(frame).map(drop).map_err(|error| WireError::NotUtf8 { at: error.valid_up_to() })
+}
+
+/// The first value of a field; a second one is refused.
+pub(super) fn once<'a>(old: Value<'a>, field: &'static str, new: Value<'a>) -> Result<Value<'a>, WireError> {
+    if matches!(old, Value::Absent) { Ok(new) } else { Err(WireError::Duplicate(field)) }
+}
+
+/// Notes that a field was seen; a second time is refused.
+pub(super) fn once_true(seen: &mut bool, field: &'static str) -> Result<(), WireError> {
+    if std::mem::replace(seen, true) { Err(WireError::Duplicate(field)) } else { Ok(()) }
+}
 
 /// A string between its quotes, escapes not yet resolved.
 #[derive(Debug, Clone, Copy)]
@@ -310,7 +332,7 @@ impl<'a> Scanner<'a> {
     /// An array of `[price, quantity]` texts, appended to `out`. Further elements of a level are passed over.
     pub fn levels(&mut self, field: &'static str, out: &mut Vec<Level>) -> Result<(), WireError> {
         self.array(|scanner| {
-            if out.len() == MAX_LEVELS {
+            if out.len() == MAX_FRAME_LEVELS {
                 return Err(WireError::TooManyLevels);
             }
             let level = scanner.level(field)?;
@@ -328,7 +350,7 @@ impl<'a> Scanner<'a> {
         let mut rest = self.bytes.get(self.at..)?.strip_prefix(b"[")?;
         loop {
             let (level, behind) = tight_level(rest)?;
-            (out.len() < MAX_LEVELS).then(|| out.push(level))?;
+            (out.len() < MAX_FRAME_LEVELS).then(|| out.push(level))?;
             let (&mark, behind) = behind.split_first()?;
             rest = behind;
             if mark != b',' {

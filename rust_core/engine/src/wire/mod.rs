@@ -13,8 +13,12 @@ mod json;
 
 /// Longest frame that is looked at, bytes.
 pub const MAX_FRAME: usize = 16 << 20;
-/// Most levels a side in one frame or snapshot.
+/// Most levels a side that a book keeps.
 pub const MAX_LEVELS: usize = 5_000;
+/// Most levels a side in one frame or snapshot: Coinbase sends its whole book at once, 27,000 levels on a side.
+pub const MAX_FRAME_LEVELS: usize = 200_000;
+/// Most trades in one frame (Bybit's bound).
+pub const MAX_FRAME_TRADES: usize = 1_024;
 
 /// A venue whose market data can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,14 @@ impl Venue {
         Venue::ALL.into_iter().find(|venue| venue.name() == name)
     }
 
-    /// Reads one frame about `symbol`. Levels of a depth frame are left in `scratch`, in the venue's order.
+    /// Where a book of this venue gets its snapshots from.
+    pub fn snapshots(self) -> Snapshots {
+        match self {
+            Venue::Binance => Snapshots::Fetched,
+        }
+    }
+
+    /// Reads one frame about `symbol`. Levels and trades are left in `scratch`.
     #[inline]
     pub fn decode(self, frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
         scratch.clear();
@@ -57,34 +68,40 @@ impl Venue {
     }
 }
 
+/// Where a venue's snapshots come from. Either way one that comes on the stream replaces the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshots {
+    /// By a request beside the stream; frames are kept until it bridges them.
+    Fetched,
+    /// On the stream alone, after each subscription; frames before it are of no use.
+    Streamed,
+}
+
 /// What a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
     /// New best bid and ask.
     Top {
-        /// Update id of the book that they belong to.
-        update_id: u64,
+        /// Version of the market that they belong to, comparable with [`Span::version`].
+        version: u64,
         /// Best bid; quantity 0 if there is none.
         bid: Level,
         /// Best ask; quantity 0 if there is none.
         ask: Level,
     },
     /// Changed levels (absolute quantities, 0 removes), left in the scratch.
-    Depth {
-        /// First update id in the frame.
-        first_id: u64,
-        /// Last update id in the frame; at least `first_id`.
-        last_id: u64,
+    Depth(Span),
+    /// The whole book, left in the scratch: it replaces whatever was known.
+    Snapshot {
+        /// Id that the next depth frame joins.
+        id: u64,
+        /// Version of the market, comparable with tops.
+        version: u64,
+        /// CRC32 over the best levels as the venue defines it, where it sends one.
+        checksum: Option<i32>,
     },
-    /// A trade.
-    Trade {
-        /// Price of the trade.
-        price: Price,
-        /// Quantity traded.
-        quantity: Qty,
-        /// True when the seller was the taker.
-        buyer_is_maker: bool,
-    },
+    /// Trades, oldest first, left in the scratch.
+    Trades,
     /// The answer to a request that we sent.
     Reply {
         /// Whether the venue did what was asked.
@@ -96,18 +113,73 @@ pub enum Message {
     Unrelated(&'static str),
 }
 
-/// Levels of the frame being read; its memory is reused.
+/// Which updates a depth frame holds, and what it joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First update id in the frame.
+    pub first_id: u64,
+    /// Last update id in the frame: where the book stands with it.
+    pub last_id: u64,
+    /// How the ids of one frame follow those of the last.
+    pub join: Join,
+    /// Version of the market, comparable with tops.
+    pub version: u64,
+    /// CRC32 over the best levels with the frame applied, where the venue sends one.
+    pub checksum: Option<i32>,
+}
+
+/// How a frame joins a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// Starts at or before the next id, and may hold updates that the book has (Binance spot).
+    Overlapping,
+    /// Starts right behind the id at which the book stands (`first_id - 1`), and nowhere else. The last id may then
+    /// lie before the first: the venue counts anew (OKX).
+    Exact,
+    /// Has no ids; only the checksum or the connection's sequence tells what is missing.
+    Unnumbered,
+}
+
+impl Span {
+    /// Updates `first_id..=last_id`, which may overlap what the book has; the last id is the version.
+    pub fn overlapping(first_id: u64, last_id: u64) -> Span {
+        Span { first_id, last_id, join: Join::Overlapping, version: last_id, checksum: None }
+    }
+
+    /// Updates that join the book at exactly `previous_id` (below `u64::MAX`) and bring it to `last_id`, the version.
+    pub fn exactly_after(previous_id: u64, last_id: u64) -> Span {
+        Span { first_id: previous_id + 1, last_id, join: Join::Exact, version: last_id, checksum: None }
+    }
+}
+
+/// One trade in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Print {
+    /// Price of the trade.
+    pub price: Price,
+    /// Quantity traded.
+    pub quantity: Qty,
+    /// True when the seller was the taker.
+    pub buyer_is_maker: bool,
+}
+
+/// What the frame being read holds beside its message; its memory is reused.
 #[derive(Debug)]
 pub struct Scratch {
-    /// Changed bids.
+    /// Changed bids, in the venue's order.
     pub bids: Vec<Level>,
-    /// Changed asks.
+    /// Changed asks, in the venue's order.
     pub asks: Vec<Level>,
+    /// Trades, oldest first.
+    pub trades: Vec<Print>,
+    /// The frame's number among all frames of its connection, where the venue counts them (Coinbase).
+    pub sequence: Option<u64>,
 }
 
 impl Default for Scratch {
     fn default() -> Scratch {
-        Scratch { bids: Vec::with_capacity(MAX_LEVELS), asks: Vec::with_capacity(MAX_LEVELS) }
+        let levels = || Vec::with_capacity(MAX_LEVELS);
+        Scratch { bids: levels(), asks: levels(), trades: Vec::with_capacity(MAX_FRAME_TRADES), sequence: None }
     }
 }
 
@@ -115,6 +187,8 @@ impl Scratch {
     fn clear(&mut self) {
         self.bids.clear();
         self.asks.clear();
+        self.trades.clear();
+        self.sequence = None;
     }
 }
 
@@ -150,8 +224,10 @@ pub enum WireError {
         /// Offset where the bound was passed.
         at: usize,
     },
-    /// More than [`MAX_LEVELS`] levels a side.
+    /// More than [`MAX_FRAME_LEVELS`] levels a side.
     TooManyLevels,
+    /// More than [`MAX_FRAME_TRADES`] trades.
+    TooManyTrades,
     /// A field that this kind of frame must have is absent or of another type.
     Missing(&'static str),
     /// A field stands there twice.
@@ -179,7 +255,8 @@ impl fmt::Display for WireError {
             WireError::NotUtf8 { at } => write!(f, "not UTF-8 at byte {at}"),
             WireError::Syntax { at } => write!(f, "malformed at byte {at}"),
             WireError::TooDeep { at } => write!(f, "nested too deep at byte {at}"),
-            WireError::TooManyLevels => write!(f, "more than {MAX_LEVELS} levels on a side"),
+            WireError::TooManyLevels => write!(f, "more than {MAX_FRAME_LEVELS} levels on a side"),
+            WireError::TooManyTrades => write!(f, "more than {MAX_FRAME_TRADES} trades"),
             WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
             WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
             WireError::Number { field, error } => write!(f, "number in {field}: {error}"),

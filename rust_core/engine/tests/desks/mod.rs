@@ -43,7 +43,7 @@ pub fn published() -> Arc<Published> {
     let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
     let level = |price: i64| Level { price: Price(price * E8), quantity: Qty(100 * E8) };
     let (bid, ask) = (level(10), level(11));
-    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live };
+    let top = TopOfBook { bid, ask, update_id: 1, recv_ns: 1, sync: Sync::Live, ..TopOfBook::default() };
     published.write(&top, 1, [bid].into_iter(), [ask].into_iter());
     published
 }

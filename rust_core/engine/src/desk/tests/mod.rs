@@ -60,7 +60,7 @@ fn instrument() -> Instrument {
 fn market(bid: &str, ask: &str, size: &str, recv_ns: i64) -> View {
     let (bid, ask) = (Level { price: usdt(bid), quantity: btc(size) }, Level { price: usdt(ask), quantity: btc(size) });
     let mut view = View::default();
-    view.reset(TopOfBook { bid, ask, update_id: 1, recv_ns, sync: Sync::Live });
+    view.reset(TopOfBook { bid, ask, update_id: 1, recv_ns, sync: Sync::Live, ..TopOfBook::default() });
     for step in 0..20 {
         view.push(Side::Buy, Level { price: Price(ask.price.0 + step * E8), quantity: ask.quantity });
         view.push(Side::Sell, Level { price: Price(bid.price.0 - step * E8), quantity: bid.quantity });

@@ -28,7 +28,14 @@ fn any_book() -> impl Strategy<Value = View> {
         let level = |price: i64, size: i64| Level { price: Price(price), quantity: Qty(size) };
         let mut view = View::default();
         let (best_bid, best_ask) = (level(bid, sizes[0]), level(ask, sizes[0]));
-        view.reset(TopOfBook { bid: best_bid, ask: best_ask, update_id: 1, recv_ns: 0, sync: Sync::Live });
+        view.reset(TopOfBook {
+            bid: best_bid,
+            ask: best_ask,
+            update_id: 1,
+            recv_ns: 0,
+            sync: Sync::Live,
+            ..TopOfBook::default()
+        });
         for (step, &size) in (0..).zip(&sizes) {
             view.push(Side::Buy, level(ask.saturating_add(step * E8), size));
             view.push(Side::Sell, level((bid - step * E8).max(1), size));
@@ -82,7 +89,7 @@ proptest! {
         room.trade(Side::Buy, &Qty(lots * 1_000).to_string(), "10000", 0);
         let top = |price| Level { price: Price(price), quantity: Qty(1) };
         room.view = View::default();
-        room.view.reset(TopOfBook { bid: top(bid), ask: top(bid + 1), update_id: 2, recv_ns: 0, sync: Sync::Live });
+        room.view.reset(TopOfBook { bid: top(bid), ask: top(bid + 1), update_id: 2, recv_ns: 0, sync: Sync::Live, ..TopOfBook::default() });
         room.run(Command::Mark, SECOND_NS);
         let state = &room.desk.state;
         let exact = i128::from(bid - 10_000 * E8) * i128::from(lots * 1_000);

@@ -2,7 +2,7 @@
 
 use engine::units::{DecimalError, Price, Qty};
 use engine::view::Level;
-use engine::wire::{MAX_LEVELS, Message, Refusal, Scratch, Venue, WireError};
+use engine::wire::{MAX_FRAME_LEVELS, Message, Print, Refusal, Scratch, Span, Venue, WireError};
 use proptest::prelude::*;
 
 const TICKER: &str = r#"{"stream":"btcusdt@bookTicker","data":{"u":400900217,"s":"BTCUSDT","b":"83532.15000000","B":"1.53981000","a":"83532.16000000","A":"0.42000000"}}"#;
@@ -21,7 +21,7 @@ fn level(price: &str, quantity: &str) -> Level {
 }
 
 fn top() -> Message {
-    Message::Top { update_id: 400_900_217, bid: level("83532.15", "1.53981"), ask: level("83532.16", "0.42") }
+    Message::Top { version: 400_900_217, bid: level("83532.15", "1.53981"), ask: level("83532.16", "0.42") }
 }
 
 fn error(frame: &str) -> WireError {
@@ -39,14 +39,15 @@ fn combined_and_raw_frames_say_the_same() {
     }
     for frame in [DEPTH.to_owned(), raw(DEPTH)] {
         let (message, bids, asks) = read(frame.as_bytes());
-        assert_eq!(message, Ok(Message::Depth { first_id: 157, last_id: 160 }));
+        assert_eq!(message, Ok(Message::Depth(Span::overlapping(157, 160))));
         assert_eq!(bids, [level("83532.15", "0")]);
         assert_eq!(asks, [level("83532.16", "0.42"), level("83533", "1")]);
     }
     for frame in [TRADE.to_owned(), raw(TRADE)] {
         let (price, quantity) = (level("83532.16", "0").price, level("0", "0.001").quantity);
-        let trade = Message::Trade { price, quantity, buyer_is_maker: true };
-        assert_eq!(read(frame.as_bytes()).0, Ok(trade));
+        let mut scratch = Scratch::default();
+        assert_eq!(Venue::Binance.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch), Ok(Message::Trades));
+        assert_eq!(scratch.trades, [Print { price, quantity, buyer_is_maker: true }]);
     }
 }
 
@@ -67,10 +68,7 @@ fn key_order_blanks_escapes_and_unknown_fields_change_nothing() {
     }
     let odd = r#"{"a":[ [ "2" , "0.5" , [] ] ],"b":[],"u":9,"U":9,"s":"BTCUSDT","e":"depthUpdate"}"#;
     let (message, bids, asks) = read(odd.as_bytes());
-    assert_eq!(
-        (message, bids, asks),
-        (Ok(Message::Depth { first_id: 9, last_id: 9 }), vec![], vec![level("2", "0.5")])
-    );
+    assert_eq!((message, bids, asks), (Ok(Message::Depth(Span::overlapping(9, 9))), vec![], vec![level("2", "0.5")]));
 }
 
 #[test]
@@ -158,7 +156,7 @@ fn text_that_is_not_json_is_refused_at_its_byte() {
 
 #[test]
 fn too_many_levels_and_too_long_frames_are_refused() {
-    let levels = vec![r#"["1.00000000","1.00000000"]"#; MAX_LEVELS + 1].join(",");
+    let levels = vec![r#"["1.00000000","1.00000000"]"#; MAX_FRAME_LEVELS + 1].join(",");
     let frame = DEPTH.replacen("\"b\":[", &format!("\"b\":[{levels},"), 1);
     assert_eq!(error(&frame), WireError::TooManyLevels);
     let bytes = engine::wire::MAX_FRAME + 1;

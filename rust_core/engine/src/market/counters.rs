@@ -1,0 +1,77 @@
+//! What happened to a market's frames, in numbers.
+
+use crate::sync::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// What happened to a market's frames. The market's one writer counts, any thread reads.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: Counter),+ }
+
+        impl Counters {
+            /// Every counter with its name.
+            pub fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get())),+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames seen.
+    frames,
+    /// Frames that a reader can see the effect of: tops, trades, depth frames in a live book.
+    applied,
+    /// Valid frames that changed nothing: unknown events, other symbols, older ids, answers.
+    ignored,
+    /// Depth frames that a live book had already, among the ignored.
+    duplicates,
+    /// Malformed frames.
+    refused,
+    /// Missed updates.
+    gaps,
+    /// Times that the book went live again after a doubt.
+    resyncs,
+    /// Frames and snapshots that left the best bid at or above the best ask.
+    crossed,
+    /// Frames whose checksum the book did not give.
+    checksum_failures,
+    /// Snapshots bridged.
+    snapshots,
+    /// Connections that took over a live book from the one before.
+    takeovers,
+    /// Trades published.
+    trades,
+    /// Bid levels in the live book (a gauge).
+    bid_levels,
+    /// Ask levels in the live book (a gauge).
+    ask_levels,
+}
+
+/// A number that one thread changes and any thread reads.
+#[derive(Debug)]
+pub struct Counter(AtomicU64);
+
+impl Default for Counter {
+    fn default() -> Counter {
+        Counter(AtomicU64::new(0))
+    }
+}
+
+impl Counter {
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    // Single writer: a load and a store are enough.
+    #[inline]
+    pub(super) fn add(&self, count: u64) {
+        self.0.store(self.get() + count, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
