@@ -27,6 +27,9 @@ PASSING = frozenset(
         "PRICE_BAND",  # a book so thin that not even a small slice stays inside: new levels come
     }
 )
+# Closed to whatever does not reduce: what stands beside NOT_REDUCING goes with it.
+CLOSED = frozenset({"HALTED", "DAILY_LOSS"})
+HINT = "; use `flatten` or `reduce`"
 _Detail = dict[str, Any]
 
 
@@ -110,11 +113,13 @@ def _detail(verdict: Verdict) -> _Detail:
 
 def _wait(trader: Trader, refused: _Detail, told: str) -> Generator[str, None, tuple[str, str | None]]:
     """Wait for what stands against a slice, if it passes by itself."""
-    sentence = str(refused["sentence"])
+    sentence = str(refused["sentence"]).replace(HINT, "")
     if refused["largest"] is not None:  # the market has moved since the slice was cut
         trader.pause(AGAIN_S)
         return told, None
     codes = {breach["code"] for breach in refused["breaches"]} - {"NOTIONAL_EXCEEDS_MAX"}  # smaller slices help there
+    if "NOT_REDUCING" in codes:
+        codes -= CLOSED
     if not codes or not codes <= PASSING:
         return "", sentence
     wait_s = max(breach.get("retry_after_ms", 0) for breach in refused["breaches"]) / 1_000
