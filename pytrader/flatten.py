@@ -87,14 +87,15 @@ def _step(trader: Trader, told: str) -> Generator[str, None, tuple[str, str | No
 
 def _slice(trader: Trader, position: int) -> tuple[Order, _Detail | None]:
     """Return a reducing order that is as large as the rules allow, and why it would be refused all the same."""
-    order = Order("sell" if position > 0 else "buy", abs(position), reduce_only=True)
+    whole = abs(position) - abs(position) % trader.step_e8 or abs(position)  # less than a lot cannot be sent
+    order = Order("sell" if position > 0 else "buy", whole, reduce_only=True)
     verdict = trader.check(order)
     if verdict.accepted:
         return order, None
     refused = _detail(verdict)
     if refused["largest"] is None:
         return order, refused
-    quantity = _even_slice(abs(position), parse_e8(refused["largest"]), trader.step_e8)
+    quantity = _even_slice(whole, parse_e8(refused["largest"]), trader.step_e8)
     order = Order(order.side, quantity, reduce_only=True)
     verdict = trader.check(order)
     return order, None if verdict.accepted else _detail(verdict)
