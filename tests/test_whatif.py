@@ -2,13 +2,14 @@
 
 import io
 import json
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from paper_market import desk_on, live_book
+from paper_market import depth, desk_on, live_book
 from sessions import PROFILE, events, folded, on, rows_of, run
 
 from pytrader import Book, format_e8
@@ -19,7 +20,7 @@ from pytrader.outcomes import Outcomes
 from pytrader.pipe import Pipe
 from pytrader.sandbox.process import OfflineMarket
 from pytrader.trader import Trader
-from pytrader.whatif import estimate
+from pytrader.whatif import answer, estimate
 
 E8 = 10**8
 SIZES = st.integers(1, 10**12)
@@ -224,6 +225,31 @@ def test_price_at_which_the_band_ends_is_the_last_that_passes(trader):
         last = end.quantize(Decimal("0.01"), ROUND_FLOOR if side == "buy" else ROUND_CEILING)
         assert trader.whatif(f"{side} 1 @ {last}").passes
         assert trader.whatif(f"{side} 1 @ {last + tick}").codes == ("PRICE_BAND",)
+
+
+@pytest.mark.parametrize(("side", "beyond"), [("buy", "0.01"), ("sell", "-0.01")])
+def test_price_that_is_shown_as_the_end_of_the_band_passes(tmp_path, side, beyond):
+    """Seven basis points of either price end within a tick: an order at the price that is read off is not refused."""
+    book = live_book()
+    desk = desk_on(book, price_band_e8=70_000)
+    trader = Trader(desk, book, Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
+    (shown,) = re.findall(r"price band 7 bps: ends at ([\d.]+)\n", answered(trader, f"whatif {side} 1")[0])
+    assert trader.whatif(f"{side} 1 @ {shown}").passes
+    assert trader.whatif(f"{side} 1 @ {Decimal(shown) + Decimal(beyond)}").codes == ("PRICE_BAND",)
+
+
+def test_no_estimate_is_given_on_such_a_book_whatever_the_verdict_names():
+    """Beyond the attempts of a second no rule is asked, so nothing but ATTEMPTS is named: the book is lost all the same."""
+    now = 10**12, 1_795_000_000 * 10**9
+    book = live_book(recv_ns=now[0])
+    desk = desk_on(book, now, max_attempts_per_second=1)
+    at = {"mono_ns": now[0], "utc_ns": now[1]}
+    assert desk.submit("buy", 10**6, **at).accepted
+    book.apply(depth(20, [["26795.00", "1"]], []), now[0])
+    sides = (book.levels(side, 20) for side in ("bid", "ask"))
+    found = answer(Order("buy", E8), desk.check("buy", E8, **at), desk.status(*now), *sides)
+    assert found.codes == ("ATTEMPTS",)
+    assert (found.estimate, found.worst_allowed) == (None, None)
 
 
 def test_only_an_order_can_be_asked_about(trader):
