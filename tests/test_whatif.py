@@ -99,11 +99,16 @@ def answered(trader, *lines, as_json=False):
     return out.getvalue(), code
 
 
+def answered_well(trader, line):
+    """Return the lines of an answer that counts as no error."""
+    text, code = answered(trader, line)
+    assert code == 0
+    return text.splitlines()
+
+
 def test_order_that_passes_is_answered_with_room_and_fill(trader):
     """The text has every number; two thirds of the way between two levels is rounded at the tick alone."""
-    text, code = answered(trader, "whatif buy 1.5")
-    assert code == 0
-    assert text.splitlines() == [
+    assert answered_well(trader, "whatif buy 1.5") == [
         "Would pass: BUY 1.5 BTC @ market",
         "  fills 1.5 BTC @ 26796.33, worst 26797.00, cost 40194.5 USDT",
         "  slippage 0.311 bps against the mid 26795.5",
@@ -114,9 +119,7 @@ def test_order_that_passes_is_answered_with_room_and_fill(trader):
 
 def test_order_that_fails_is_answered_with_every_breach(trader):
     """Codes and numbers are those of the order itself; what the visible book cannot fill is named."""
-    text, code = answered(trader, "whatif sell 30")
-    assert code == 0
-    assert text.splitlines() == [
+    assert answered_well(trader, "whatif sell 30") == [
         "Would be rejected: Notional exceeds $50,000 limit; position would be -30 BTC, limit 5 BTC.",
         "  NOTIONAL_EXCEEDS_MAX  value 803470  limit 50000  headroom 50000",
         "  POSITION_LIMIT_SHORT  value -30  limit 5  headroom 5",
@@ -239,7 +242,7 @@ def test_price_that_is_shown_as_the_end_of_the_band_passes(tmp_path, side, beyon
 
 
 def test_no_estimate_is_given_on_such_a_book_whatever_the_verdict_names():
-    """Beyond the attempts of a second no rule is asked, so nothing but ATTEMPTS is named: the book is lost all the same."""
+    """Beyond the attempts of a second no rule is asked: ATTEMPTS stands alone, and the book is lost all the same."""
     now = 10**12, 1_795_000_000 * 10**9
     book = live_book(recv_ns=now[0])
     desk = desk_on(book, now, max_attempts_per_second=1)
