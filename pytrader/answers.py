@@ -151,12 +151,9 @@ class Answers:
         yield Answer(text, {"resume": text})
 
     def _flatten(self, _: grammar.Flatten) -> Iterator[Answer]:
-        text = ""
         for text in self._trader.flatten():
-            flat = text.startswith("Flat:")
-            yield Answer(text, {"flatten": text, "flat": flat})
-        if not text.startswith("Flat:"):
-            yield Answer("The position is still open.", {"flat": False}, ERROR)
+            data = {"flatten": text, "flat": text.startswith("Flat:")}
+            yield Answer(text, data, ERROR if text.startswith("Not flat:") else OK)
 
     def _wait(self, wait: grammar.Wait) -> Iterator[Answer]:
         if wait.milliseconds is None:

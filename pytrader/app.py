@@ -62,9 +62,13 @@ class Worker(threading.Thread):
             self._log.critical("Thread %s died; trading is halted", self.name)
             self._desk.halt("THREAD", f"the thread {self.name} has died")
 
+    def expect_end(self) -> None:
+        """Take an end of the body as asked for from now on: the stop of one part may end another's."""
+        self._asked = True
+
     def end(self) -> bool:
         """Ask the body to end and wait up to 3 s; tell whether it did."""
-        self._asked = True
+        self.expect_end()
         self._part.stop()
         if self.is_alive():
             self.join(JOIN_S)
@@ -166,6 +170,8 @@ class App:
 
     def stop(self) -> list[str]:
         """Stop every thread, last started first, and close the journal; return the names of those that did not end."""
+        for worker in self._workers:
+            worker.expect_end()
         late = [worker.name for worker in reversed(self._workers) if not _undisturbed(worker.end)]
         for name in late:
             self.log.error("Thread %s did not stop within %.0f s", name, JOIN_S)

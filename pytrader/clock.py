@@ -5,8 +5,10 @@ from __future__ import annotations
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
+import orjson
+
 from pytrader import halt_file
-from pytrader._core import format_fixed
+from pytrader._core import EngineFault, format_fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,9 +63,18 @@ class Clock:
         self._show(line)
 
     def obey_halt_file(self) -> None:
-        """Halt trading when the HALT file appears, with the reason that stands in it."""
+        """Halt trading when the HALT file appears, with the reason that stands in it.
+
+        While it is there, whatever lets trading go on is undone: a `resume` that found no file may come after it.
+        """
         there = self._halt_file.exists()
-        if there and not self._file_seen:
+        if there and not (self._file_seen and self._is_halted()):
             reason = halt_file.reason_of(self._halt_file)
             self._desk.halt("OPERATOR", f"the file {self._halt_file} exists{reason and f': {reason}'}")
         self._file_seen = there
+
+    def _is_halted(self) -> bool:
+        try:
+            return orjson.loads(self._desk.status())["halted"] is not None
+        except EngineFault:  # refuses every order as it is
+            return True

@@ -27,6 +27,9 @@ PASSING = frozenset(
         "PRICE_BAND",  # a book so thin that not even a small slice stays inside: new levels come
     }
 )
+# Closed to whatever does not reduce: what stands beside NOT_REDUCING goes with it.
+CLOSED = frozenset({"HALTED", "DAILY_LOSS"})
+HINT = "; use `flatten` or `reduce`"
 _Detail = dict[str, Any]
 
 
@@ -84,14 +87,15 @@ def _step(trader: Trader, told: str) -> Generator[str, None, tuple[str, str | No
 
 def _slice(trader: Trader, position: int) -> tuple[Order, _Detail | None]:
     """Return a reducing order that is as large as the rules allow, and why it would be refused all the same."""
-    order = Order("sell" if position > 0 else "buy", abs(position), reduce_only=True)
+    whole = abs(position) - abs(position) % trader.step_e8 or abs(position)  # less than a lot cannot be sent
+    order = Order("sell" if position > 0 else "buy", whole, reduce_only=True)
     verdict = trader.check(order)
     if verdict.accepted:
         return order, None
     refused = _detail(verdict)
     if refused["largest"] is None:
         return order, refused
-    quantity = _even_slice(abs(position), parse_e8(refused["largest"]), trader.step_e8)
+    quantity = _even_slice(whole, parse_e8(refused["largest"]), trader.step_e8)
     order = Order(order.side, quantity, reduce_only=True)
     verdict = trader.check(order)
     return order, None if verdict.accepted else _detail(verdict)
@@ -110,11 +114,13 @@ def _detail(verdict: Verdict) -> _Detail:
 
 def _wait(trader: Trader, refused: _Detail, told: str) -> Generator[str, None, tuple[str, str | None]]:
     """Wait for what stands against a slice, if it passes by itself."""
-    sentence = str(refused["sentence"])
+    sentence = str(refused["sentence"]).replace(HINT, "")
     if refused["largest"] is not None:  # the market has moved since the slice was cut
         trader.pause(AGAIN_S)
         return told, None
     codes = {breach["code"] for breach in refused["breaches"]} - {"NOTIONAL_EXCEEDS_MAX"}  # smaller slices help there
+    if "NOT_REDUCING" in codes:
+        codes -= CLOSED
     if not codes or not codes <= PASSING:
         return "", sentence
     wait_s = max(breach.get("retry_after_ms", 0) for breach in refused["breaches"]) / 1_000

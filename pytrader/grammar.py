@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,8 +23,8 @@ _ID_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Buy or sell `quantity_e8` (above zero); without `limit_e8` a market order, which has no `tif`.
+class OrderFields:
+    """The fields of an order: `quantity_e8` is above zero; without `limit_e8` it is a market order without a `tif`.
 
     `client_id` is the caller's own name for it, 1 to 32 letters and digits: no second order of that name is accepted.
     """
@@ -37,21 +37,21 @@ class Order:
     client_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Whatif:
-    """Say what an order of these fields would do now, and send none."""
+class Order(OrderFields):
+    """Buy or sell."""
 
-    side: str
-    quantity_e8: int
-    limit_e8: int | None = None
-    tif: str | None = None
-    reduce_only: bool = False
-    client_id: str | None = None
+    __slots__ = ()
+
+
+class Whatif(OrderFields):
+    """Say what an order of these fields would do now, and send none; it is no Order, so that nothing can send it."""
+
+    __slots__ = ()
 
     @property
     def order(self) -> Order:
         """Return the order that is asked about."""
-        return Order(self.side, self.quantity_e8, self.limit_e8, self.tif, self.reduce_only, self.client_id)
+        return Order(**asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +274,7 @@ def _order(*, tif: str | None, limit_e8: int | None, **rest: Any) -> Order:  # n
 
 
 def _whatif(**fields: Any) -> Whatif:  # noqa: ANN401 - the fields of Order
-    order = _order(**fields)
-    return Whatif(order.side, order.quantity_e8, order.limit_e8, order.tif, order.reduce_only, order.client_id)
+    return Whatif(**asdict(_order(**fields)))
 
 
 _EXPORTS = ("fills", "orders", "rejects")

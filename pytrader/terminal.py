@@ -74,7 +74,8 @@ def run_session(settings: Settings, folder: Path, options: Options) -> int:
 
 def _scripted(settings: Settings, folder: Path, options: Options) -> int:
     confirm = options.confirm(asking=False)
-    with App(settings, folder, show_top=lambda text: _offer(text, sys.stdout), confirm=confirm) as app:
+    outlets = [Changes(sys.stderr)]
+    with App(settings, folder, outlets=outlets, show_top=lambda text: _offer(text, sys.stdout), confirm=confirm) as app:
         print(welcome(app.trader, settings), flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=False, show_top=lambda _: None)
         Script(app.trader, pipe, sys.stdout).run(folder)

@@ -112,12 +112,23 @@ class Trader:
         return whatif.answer(asked, self.check(asked), self.desk.status(), bids, asks)
 
     def cancel(self, order_id: int) -> int | None:
-        """Ask for the end of an open order; return the event that must be durable for it, None if it is not open."""
-        return self.desk.cancel(order_id)
+        """Ask for the end of an open order; return the event that must be durable for it, None if it is not open.
+
+        Raises EngineFault after the engine failed, as `cancel_all` does.
+        """
+        seq = self.desk.cancel(order_id)
+        self._demand_engine()
+        return seq
 
     def cancel_all(self) -> int:
         """Ask for the end of every open order; return the event that must be durable for it."""
-        return self.desk.cancel_all()
+        seq = self.desk.cancel_all()
+        self._demand_engine()
+        return seq
+
+    def _demand_engine(self) -> None:
+        """Raise EngineFault if the engine has failed: what it answered then means nothing."""
+        self.desk.open_orders()
 
     def halt(self, reason: str = "") -> int:
         """Stop trading at once, until `resume`; open orders are asked to end. Return the event to wait for."""

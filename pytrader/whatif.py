@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -77,8 +78,9 @@ class WhatIf:
 
 def answer(order: Order, verdict: Verdict, page: bytes, bids: Levels, asks: Levels) -> WhatIf:
     """Put together what `Desk.check`, `Desk.status` and `Book.levels` say of an order."""
-    trusted = _UNTRUSTED.isdisjoint(verdict.codes)
     status = orjson.loads(page)
+    live = status["permit"]["book"] == "live"  # ATTEMPTS stands alone and says nothing of the book
+    trusted = live and _UNTRUSTED.isdisjoint(verdict.codes)
     return WhatIf(
         order=order,
         passes=verdict.accepted,
@@ -176,7 +178,10 @@ def _fate(order: Order) -> str:
 def _band(it: WhatIf, market: Market) -> list[str]:
     if it.worst_allowed is None:
         return []
-    return [f"  price band {it.headroom['price_band'].limit} bps: ends at {market.price(it.worst_allowed)}"]
+    tick = Fraction(market.tick)
+    ticks = it.worst_allowed / tick
+    last = (floor(ticks) if it.order.side == "buy" else ceil(ticks)) * tick  # rounded half-even it might be refused
+    return [f"  price band {it.headroom['price_band'].limit} bps: ends at {market.price(last)}"]
 
 
 def _room(it: WhatIf) -> str:

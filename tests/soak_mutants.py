@@ -20,7 +20,6 @@ SEED = 1
 CASES = {"PROPTEST_CASES": "64", "PROPTEST_RNG_SEED": str(SEED), "PROPTEST_MAX_SHRINK_ITERS": "0"}
 MEMORY = 8 << 30  # bytes a process; a mutant that loops may also collect without end
 OUTCOMES = {"caught": "caught", "timeout": "timed out", "unviable": "do not compile", "missed": "survived"}
-OUTCOMES = {"caught": "caught", "timeout": "timed out", "unviable": "do not compile", "missed": "survived"}
 ALL_CAUGHT, MISSED, TIMED_OUT = 0, 2, 3  # of cargo-mutants; a mutant that hangs is caught by its deadline
 
 

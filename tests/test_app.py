@@ -84,6 +84,23 @@ def test_stopped_engine_leaves_no_thread_and_a_closed_journal(engine, tmp_path):
     Journal.open(tmp_path / PROFILE).close()
 
 
+def test_stop_is_no_death_of_the_thread_that_another_stop_ends(engine, tmp_path):
+    """The feed's stop ends the snapshots too, which may be the first to go: the next start is not halted for it."""
+    app = engine()
+    feed_runs = app.feed.run
+    (snapshots,) = [worker for worker in app._workers if worker.name == "snapshot-binance"]
+
+    def run():
+        feed_runs()
+        snapshots.join(LONGEST_S)
+
+    app.feed.run = run
+    app.start()
+    assert app.trader.wait_synced()
+    assert app.stop() == []
+    assert "halted" not in {event.kind for event in events(tmp_path)}
+
+
 def test_engine_that_was_never_started_can_be_stopped(engine, tmp_path):
     """Its start is journaled by the next one that runs."""
     app = engine()

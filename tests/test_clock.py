@@ -25,6 +25,9 @@ class Ticks:
     def halt(self, cause, detail):
         self.halts.append((cause, detail))
 
+    def status(self):
+        return b'{"halted": {}}' if self.halts else b'{"halted": null}'
+
 
 @pytest.fixture
 def made(monkeypatch, tmp_path):

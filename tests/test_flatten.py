@@ -205,6 +205,40 @@ def test_order_that_never_ends_is_named_and_never_called_flat(holding):
     ]
 
 
+@pytest.mark.parametrize("halted", [False, True])
+def test_own_order_that_is_slow_to_end_is_waited_for_under_latch_and_halt_too(monkeypatch, halted):
+    """With it counted nothing is left to reduce, so the latch and the halt are named too: all pass with its end."""
+    paper = paper_on(PRICE, size="2", min_delay_ms=5_000, max_delay_ms=5_000, max_daily_loss_e8=E8 // 10)
+    trader = PaperTrader(paper)
+    monkeypatch.setattr(flattening, "monotonic", lambda: paper.mono_ns / 1e9)
+    trader.pass_time(0.05)
+    assert trader.submit(Order("buy", E8 // 4)).accepted
+    trader.pass_time(6)
+    assert paper.status()["loss_latched"]
+    assert trader.submit(Order("sell", E8 // 8, reduce_only=True)).accepted
+    if halted:
+        paper.desk.halt("OPERATOR", "test", *paper.now)
+    said = list(flatten(trader))
+    assert said[0].startswith("Flattening waits: The order would not reduce the position; ")
+    assert not [line for line in said if "use `flatten`" in line]
+    assert said[-1] == "Flat: the position is 0."
+
+
+def test_part_of_a_lot_is_all_that_stays(holding):
+    """A fill of parts of a lot leaves some: every whole lot is closed, and the rest is named with the rule."""
+    trader = holding("buy", E8)
+    trader.sizes = "0.12345678", "0.12345678"
+    trader.pass_time(1.1)
+    assert trader.submit(Order("sell", E8 // 2, PRICE * E8, "ioc")).accepted
+    trader.pass_time(0.5)
+    trader.sizes = "2", "3"
+    trader.pass_time(1.1)
+    assert trader.position_e8() % trader.step_e8
+    said = list(flatten(trader))
+    assert trader.position_e8() == 322
+    assert said[-1].startswith("Not flat: position 0.00000322 is left. Order rejected: Quantity 0.00000322 BTC is ")
+
+
 def test_repeat_window_is_waited_out(holding):
     """Even slices are identical orders: each waits for the one before, none is refused, and a minute is no limit."""
     trader = holding("buy", 5 * E8, repeat_window_ms=10_000, max_orders_per_second=50)

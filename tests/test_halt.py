@@ -7,7 +7,7 @@ import stat
 from types import SimpleNamespace
 
 import pytest
-from paper_market import desk_on
+from paper_market import desk_on, live_book
 from sessions import PROFILE, events, hear, on, rows_of, run, running, say
 
 from pytrader import Book, halt_file, halting
@@ -38,6 +38,24 @@ def stopped(tmp_path):
         return event.facts["detail"]
 
     return look
+
+
+def test_file_that_comes_during_a_resume_halts_all_the_same(tmp_path):
+    """It was not there when `resume` looked, and seen by the clock before it was done: the next look halts again."""
+    book = live_book()
+    desk, log = desk_on(book), SimpleNamespace(info=lambda _: None)
+    clock = Clock(desk, book, decimals=2, halt_file=tmp_path / "HALT", show=lambda _: None, log=log)
+    desk.halt("OPERATOR", "lunch")
+    halting.put(tmp_path, "news")
+    clock.obey_halt_file()
+    desk.resume()
+    clock.obey_halt_file()
+    assert desk.submit("buy", 10**6).codes == ["HALTED"]
+    kinds = [read(row).kind for row in desk.next_events(100, 0)]
+    assert kinds.count("halted") == 2
+    for _ in range(3):  # nothing new to say
+        clock.obey_halt_file()
+    assert desk.next_events(100, 0) == []
 
 
 # ---- the file

@@ -14,7 +14,7 @@ from test_cli import Terminal
 
 import pytrader
 from pytrader import app as composition
-from pytrader import halting, loosening
+from pytrader import halting, loosening, terminal
 from pytrader.answers import Answers
 from pytrader.app import App, Worker
 from pytrader.clock import Clock
@@ -224,6 +224,20 @@ def test_limits_changed_by_a_script_need_the_option(market, tmp_path):
     assert (result.code, result.answers[0]["limits"]["position"]) == (0, "5")
     assert result.err == f"Limits changed since the last start: {LOOSER}\n"
     assert run(on(market, tmp_path), tmp_path, "status\n").code == 0
+
+
+def test_limits_changed_by_a_scripted_session_are_shown(market, tmp_path, monkeypatch, capfd):
+    """The option confirms them there too, and whoever started it sees what it changed."""
+    folder = tmp_path / PROFILE
+    started(market, folder, max_position="2")
+    monkeypatch.setattr(
+        terminal.Script, "run", lambda script, _: script._trader.is_durable(script._trader.status()["seq"])
+    )
+    settings = load({"stream_url": market.ws_url, "rest_url": market.rest_url}, {}, None)
+    with pytest.raises(LooserLimits):
+        terminal.run_session(settings, folder, terminal.Options(auto=True))
+    assert terminal.run_session(settings, folder, terminal.Options(auto=True, loosen=True)) == 0
+    assert capfd.readouterr().err == f"Limits changed since the last start: {LOOSER}\n"
 
 
 @pytest.mark.parametrize(("word", "code"), [("no", 4), ("loosen", 0)])

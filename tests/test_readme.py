@@ -40,13 +40,18 @@ def test_every_option_of_the_limits_is_a_setting():
     assert named <= options
 
 
-def test_every_reason_code_is_explained():
-    """docs/codes.md has a row for each code that the engine can give."""
-    source = (ROOT / "rust_core/engine/src/breach.rs").read_text(encoding="utf-8")
-    body = re.search(r"pub enum Reason \{(.*?)\}", source, re.DOTALL)
+def codes_of(file, enum):
+    """Return the variants of an enum of the engine as they are written in events."""
+    source = (ROOT / "rust_core/engine/src" / file).read_text(encoding="utf-8")
+    body = re.search(rf"pub enum {enum} \{{(.*?)\}}", source, re.DOTALL)
     assert body is not None
     names = re.findall(r"^\s+(\w+),$", body[1], re.MULTILINE)
-    codes = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in names}
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in names}
+
+
+def test_every_reason_code_is_explained():
+    """docs/codes.md has a row for each code that the engine can give."""
+    codes = codes_of("breach.rs", "Reason")
     explained = set(re.findall(r"`([A-Z_]{4,})`", (ROOT / "docs/codes.md").read_text(encoding="utf-8")))
     assert len(codes) > 20
     assert codes == explained
@@ -54,11 +59,7 @@ def test_every_reason_code_is_explained():
 
 def test_every_cause_of_a_stray_fill_is_explained():
     """docs/codes.md has a row for each, among the causes of a halt."""
-    source = (ROOT / "rust_core/engine/src/desk/event.rs").read_text(encoding="utf-8")
-    body = re.search(r"pub enum StrayCause \{(.*?)\}", source, re.DOTALL)
-    assert body is not None
-    names = re.findall(r"^\s+(\w+),$", body[1], re.MULTILINE)
-    causes = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in names}
+    causes = codes_of("desk/event.rs", "StrayCause")
     rows = set(re.findall(r"^\| ([A-Z_]{4,}) \|", (ROOT / "docs/codes.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert len(causes) == 5
     assert causes | {"EXECUTOR"} == rows

@@ -2,13 +2,14 @@
 
 import io
 import json
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from paper_market import desk_on, live_book
+from paper_market import depth, desk_on, live_book
 from sessions import PROFILE, events, folded, on, rows_of, run
 
 from pytrader import Book, format_e8
@@ -19,7 +20,7 @@ from pytrader.outcomes import Outcomes
 from pytrader.pipe import Pipe
 from pytrader.sandbox.process import OfflineMarket
 from pytrader.trader import Trader
-from pytrader.whatif import estimate
+from pytrader.whatif import answer, estimate
 
 E8 = 10**8
 SIZES = st.integers(1, 10**12)
@@ -98,11 +99,16 @@ def answered(trader, *lines, as_json=False):
     return out.getvalue(), code
 
 
+def answered_well(trader, line):
+    """Return the lines of an answer that counts as no error."""
+    text, code = answered(trader, line)
+    assert code == 0
+    return text.splitlines()
+
+
 def test_order_that_passes_is_answered_with_room_and_fill(trader):
     """The text has every number; two thirds of the way between two levels is rounded at the tick alone."""
-    text, code = answered(trader, "whatif buy 1.5")
-    assert code == 0
-    assert text.splitlines() == [
+    assert answered_well(trader, "whatif buy 1.5") == [
         "Would pass: BUY 1.5 BTC @ market",
         "  fills 1.5 BTC @ 26796.33, worst 26797.00, cost 40194.5 USDT",
         "  slippage 0.311 bps against the mid 26795.5",
@@ -113,9 +119,7 @@ def test_order_that_passes_is_answered_with_room_and_fill(trader):
 
 def test_order_that_fails_is_answered_with_every_breach(trader):
     """Codes and numbers are those of the order itself; what the visible book cannot fill is named."""
-    text, code = answered(trader, "whatif sell 30")
-    assert code == 0
-    assert text.splitlines() == [
+    assert answered_well(trader, "whatif sell 30") == [
         "Would be rejected: Notional exceeds $50,000 limit; position would be -30 BTC, limit 5 BTC.",
         "  NOTIONAL_EXCEEDS_MAX  value 803470  limit 50000  headroom 50000",
         "  POSITION_LIMIT_SHORT  value -30  limit 5  headroom 5",
@@ -224,6 +228,31 @@ def test_price_at_which_the_band_ends_is_the_last_that_passes(trader):
         last = end.quantize(Decimal("0.01"), ROUND_FLOOR if side == "buy" else ROUND_CEILING)
         assert trader.whatif(f"{side} 1 @ {last}").passes
         assert trader.whatif(f"{side} 1 @ {last + tick}").codes == ("PRICE_BAND",)
+
+
+@pytest.mark.parametrize(("side", "beyond"), [("buy", "0.01"), ("sell", "-0.01")])
+def test_price_that_is_shown_as_the_end_of_the_band_passes(tmp_path, side, beyond):
+    """Seven basis points of either price end within a tick: an order at the price that is read off is not refused."""
+    book = live_book()
+    desk = desk_on(book, price_band_e8=70_000)
+    trader = Trader(desk, book, Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
+    (shown,) = re.findall(r"price band 7 bps: ends at ([\d.]+)\n", answered(trader, f"whatif {side} 1")[0])
+    assert trader.whatif(f"{side} 1 @ {shown}").passes
+    assert trader.whatif(f"{side} 1 @ {Decimal(shown) + Decimal(beyond)}").codes == ("PRICE_BAND",)
+
+
+def test_no_estimate_is_given_on_such_a_book_whatever_the_verdict_names():
+    """Beyond the attempts of a second no rule is asked: ATTEMPTS stands alone, and the book is lost all the same."""
+    now = 10**12, 1_795_000_000 * 10**9
+    book = live_book(recv_ns=now[0])
+    desk = desk_on(book, now, max_attempts_per_second=1)
+    at = {"mono_ns": now[0], "utc_ns": now[1]}
+    assert desk.submit("buy", 10**6, **at).accepted
+    book.apply(depth(20, [["26795.00", "1"]], []), now[0])
+    sides = (book.levels(side, 20) for side in ("bid", "ask"))
+    found = answer(Order("buy", E8), desk.check("buy", E8, **at), desk.status(*now), *sides)
+    assert found.codes == ("ATTEMPTS",)
+    assert (found.estimate, found.worst_allowed) == (None, None)
 
 
 def test_only_an_order_can_be_asked_about(trader):

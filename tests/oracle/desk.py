@@ -27,7 +27,7 @@ class Day:
 
 
 class Desk:
-    """Orders, money and stops. Time is an argument, and never runs backwards."""
+    """Orders, money and stops. Time is an argument; it runs back only where somebody resumes after a jump."""
 
     def __init__(self, market: Market, limits: Limits, mono_ns: int, utc_ns: int) -> None:
         """Begin at a moment with nothing."""
@@ -115,7 +115,7 @@ class Desk:
             self.day.latched = self.loss()
             self.note("loss_latched", day=self.day.number, loss=self.day.latched)
             self.ask_end(self.beyond([], self.open()), "DAILY_LOSS")
-        due = self.marked_ns is None or self.utc_ns - self.marked_ns >= MINUTE_NS
+        due = self.marked_ns is None or not 0 <= self.utc_ns - self.marked_ns < MINUTE_NS
         if self.ledger.position and due and self.live():
             self.marked_ns, self.last_price = self.utc_ns, self.mark_price()
             self.note("marked", price=self.last_price)
@@ -274,6 +274,8 @@ class Desk:
     def resume(self, mono_ns: int, utc_ns: int) -> None:
         """Let trading go on, forgive refusals and believe the clock; its new day begins with the next command."""
         self.at(mono_ns, utc_ns)
+        if self.suspect:  # a time that was held counts no more
+            self.utc_ns = utc_ns
         if self.halted:
             self.halted, self.suspect, self.refusals = None, False, []
             self.note("resumed")
@@ -316,9 +318,10 @@ class Desk:
         self.note("started", limits=limits.told())
         if limits.told() != old.told():
             self.note("limits_changed", old=old.told(), new=limits.told())
-        self.refusals = list(map(self.carried, self.refusals))
-        for order in self.orders.values():
-            order.stamp = self.carried(order.stamp)
+        self.refusals = self.carried(self.refusals)
+        orders = list(self.orders.values())
+        for order, stamp in zip(orders, self.carried([order.stamp for order in orders]), strict=True):
+            order.stamp = stamp
         for order in self.open():
             order.this_run = False
             if order.canceling or order.state != "resting":
@@ -329,9 +332,13 @@ class Desk:
         """Return whether a moment is still remembered when something new joins it."""
         return self.mono_ns - stamp[0] < rules.RUNAWAY_NS
 
-    def carried(self, stamp: Stamp) -> Stamp:
-        """Return an earlier run's moment on this run's monotonic clock, going by UTC."""
-        return self.mono_ns - max(self.utc_ns - stamp[1], 0), stamp[1]
+    def carried(self, stamps: list[Stamp]) -> list[Stamp]:
+        """Return an earlier run's moments on this run's monotonic clock, going by UTC; what came first stays first."""
+        carried: list[Stamp] = []
+        for _, utc_ns in reversed(stamps):
+            latest = carried[-1][0] if carried else self.mono_ns
+            carried.append((min(latest, self.mono_ns - max(self.utc_ns - utc_ns, 0)), utc_ns))
+        return carried[::-1]
 
     def rested(self, order: Order) -> None:
         """Expect that an order rests from now on."""

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::desk::{OPEN_MAX, OpenOrder, OrderRequest, Outcome, RING, Report, SharedDesk};
+use crate::desk::{OPEN_MAX, OpenOrder, OrderRequest, Outcome, Report, SharedDesk};
 use crate::published::Trade;
 use crate::risk::Reason;
 use crate::simulate::{Rules, Simulator};
@@ -114,10 +114,11 @@ impl SimulatedVenue {
         count
     }
 
-    /// The journal is behind. One step may write an event of each open order and a few more for those that are filled in
-    /// part; after it a halt must still find room to ask every order to end.
+    /// The journal is behind. One step may write two events of each open order (without a delay it leaves and arrives at
+    /// once) and a few more for those that are filled in part; after it a halt must still find room to ask every order to
+    /// end.
     fn held_back(&self) -> bool {
-        self.desk.spare() < RING / 4 + OPEN_MAX / 4
+        self.desk.spare() < 3 * OPEN_MAX + OPEN_MAX / 4
     }
 
     /// A top that came while the bounds were being stated was compared with the old ones.

@@ -58,11 +58,14 @@ impl<T> Window<T> {
         self.stamps.clear();
     }
 
-    /// Carries the stamps into a new run, whose monotonic clock started anew, by their UTC age.
+    /// Carries the stamps into a new run, whose monotonic clock started anew, by their UTC age; none is younger than one
+    /// that came after it, though the wall clock was set back between them.
     pub fn rebase(&mut self, now: Now) {
-        for stamp in &mut self.stamps {
+        let mut next_ns = now.mono_ns;
+        for stamp in self.stamps.iter_mut().rev() {
             let age = (now.utc_ns - stamp.at.utc_ns).clamp(0, 2 * self.keep_ns);
-            stamp.at.mono_ns = now.mono_ns - age;
+            next_ns = next_ns.min(now.mono_ns - age);
+            stamp.at.mono_ns = next_ns;
         }
     }
 }
@@ -101,6 +104,16 @@ mod tests {
         window.add(Now { mono_ns: 1, utc_ns: 100 }, ());
         window.rebase(Now { mono_ns: 50, utc_ns: 1_000 });
         assert_eq!(window.stamps[0].at.mono_ns, 30);
+    }
+
+    #[test]
+    fn stamps_keep_their_order_where_the_wall_clock_was_set_back_between_them() {
+        let mut window = Window::new(3, 10);
+        window.add(Now { mono_ns: 1, utc_ns: 200 }, ());
+        window.add(Now { mono_ns: 2, utc_ns: 101 }, ());
+        window.add(Now { mono_ns: 3, utc_ns: 103 }, ());
+        window.rebase(Now { mono_ns: 50, utc_ns: 105 });
+        assert_eq!(window.stamps.iter().map(|stamp| stamp.at.mono_ns).collect::<Vec<_>>(), [46, 46, 48]);
     }
 
     proptest! {

@@ -6,14 +6,14 @@
 mod desks;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use desks::{Audit, Dice, at, desk, fill, limits, order, setting};
+use desks::{Audit, Clock, Dice, desk, fill, limits, order, setting};
 use engine::desk::{Event, OrderRequest, Outcome, RING, SharedDesk};
-use engine::units::{E8, Now, SECOND_NS, Side};
+use engine::units::{E8, SECOND_NS, Side};
 
 const TRADERS: u64 = 8;
 /// Virtual time between two orders: fewer than 50 a second.
@@ -25,7 +25,7 @@ const HUNG: Duration = Duration::from_secs(60);
 
 struct Floor {
     desk: Arc<SharedDesk>,
-    clock: AtomicI64,
+    clock: Clock,
     began: Instant,
     /// Orders that left, and when the newest did: ns since `began`, read after `release` returned.
     left: AtomicU64,
@@ -34,10 +34,6 @@ struct Floor {
 }
 
 impl Floor {
-    fn now(&self) -> Now {
-        at(self.clock.load(Ordering::Relaxed))
-    }
-
     fn done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
@@ -45,7 +41,7 @@ impl Floor {
 
 fn trade(floor: &Floor, mut dice: Dice) {
     while !floor.done() {
-        let now = at(floor.clock.fetch_add(STEP_NS, Ordering::Relaxed) + STEP_NS);
+        let now = floor.clock.later(STEP_NS);
         let side = if dice.below(2) == 0 { Side::Buy } else { Side::Sell };
         floor.desk.submit(&order(side, 1 + dice.below(E8 as u64 / 100) as i64), now);
         thread::sleep(Duration::from_micros(20));
@@ -71,10 +67,10 @@ fn journal(floor: &Floor, executor: &Sender<(u64, OrderRequest)>) -> Audit {
 
 fn execute(floor: &Floor, orders: &Receiver<(u64, OrderRequest)>) {
     for (order, request) in orders {
-        if floor.desk.release(order, floor.now()) == Outcome::Released {
+        if floor.desk.release(order, floor.clock.now()) == Outcome::Released {
             floor.left_ns.store(floor.began.elapsed().as_nanos() as u64, Ordering::Release);
             floor.left.fetch_add(1, Ordering::Release);
-            floor.desk.report(fill(order, request.side, request.quantity), floor.now());
+            floor.desk.report(fill(order, request.side, request.quantity), floor.clock.now());
         }
     }
 }
@@ -87,11 +83,11 @@ fn halt(floor: &Floor) -> (Duration, Duration) {
         thread::sleep(Duration::from_micros(50));
     }
     let called = floor.began.elapsed();
-    floor.desk.halt("OPERATOR", "by hand", floor.now());
+    floor.desk.halt("OPERATOR", "by hand", floor.clock.now());
     let took = floor.began.elapsed() - called;
     thread::sleep(Duration::from_micros(200));
     let last = Duration::from_nanos(floor.left_ns.load(Ordering::Acquire));
-    assert_eq!(floor.desk.resume(floor.now()).0, Outcome::Done);
+    assert_eq!(floor.desk.resume(floor.clock.now()).0, Outcome::Done);
     (took, last.saturating_sub(called))
 }
 
@@ -105,7 +101,7 @@ fn after_a_halt_returns_no_order_leaves_however_many_threads_trade() {
     let halts = setting("HALTS", 100);
     let floor = Arc::new(Floor {
         desk: desk(50),
-        clock: AtomicI64::new(1),
+        clock: Clock::new(),
         began: Instant::now(),
         left: AtomicU64::new(0),
         left_ns: AtomicU64::new(0),

@@ -8,12 +8,12 @@ mod desks;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use desks::{Audit, Dice, at, desk_of, fill, limits, order, setting, unopened};
+use desks::{Audit, Clock, Dice, desk_of, fill, limits, order, setting, unopened};
 use engine::desk::{
     ClientId, Command, Desk, End, Event, OPEN_MAX, OrderRequest, Outcome, RING, Report, SharedDesk, Tif,
 };
@@ -37,20 +37,16 @@ fn rules() -> Limits {
 /// What all threads share: the desk, and a clock that every decision moves on.
 struct Floor {
     desk: Arc<SharedDesk>,
-    clock: AtomicI64,
+    clock: Clock,
     decided: AtomicU64,
     full: AtomicU64,
     done: AtomicBool,
 }
 
 impl Floor {
-    fn now(&self) -> Now {
-        at(self.clock.load(Ordering::Relaxed))
-    }
-
     fn later(&self) -> Now {
         self.decided.fetch_add(1, Ordering::Relaxed);
-        at(self.clock.fetch_add(STEP_NS, Ordering::Relaxed) + STEP_NS)
+        self.clock.later(STEP_NS)
     }
 }
 
@@ -169,7 +165,7 @@ impl Executor<'_> {
     }
 
     fn take(&mut self, order: u64, request: &OrderRequest) {
-        if self.floor.desk.release(order, self.floor.now()) != Outcome::Released {
+        if self.floor.desk.release(order, self.floor.clock.now()) != Outcome::Released {
             return;
         }
         let quantity = request.quantity.0;
@@ -209,7 +205,7 @@ impl Executor<'_> {
 
     fn report(&mut self, report: Report) {
         self.reports += 1;
-        self.floor.desk.report(report, self.floor.now());
+        self.floor.desk.report(report, self.floor.clock.now());
     }
 }
 
@@ -231,7 +227,7 @@ fn eight_threads_a_journal_and_an_executor_break_no_limit_and_leave_nothing_rese
     let (decisions, seed) = (setting("DECISIONS", 200_000), setting("SEED", 1));
     let floor = Arc::new(Floor {
         desk: desk_of(rules()),
-        clock: AtomicI64::new(1),
+        clock: Clock::new(),
         decided: AtomicU64::new(0),
         full: AtomicU64::new(0),
         done: AtomicBool::new(false),
@@ -256,7 +252,7 @@ fn eight_threads_a_journal_and_an_executor_break_no_limit_and_leave_nothing_rese
     watch(&floor, &workers);
     workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
     let took = began.elapsed();
-    floor.desk.command(&Command::CancelAll { reason: Reason::User }, floor.now());
+    floor.desk.command(&Command::CancelAll { reason: Reason::User }, floor.clock.now());
     floor.done.store(true, Ordering::Release);
     watch(&floor, std::slice::from_ref(&scribe));
     let (audit, twin) = scribe.join().expect("the log breaks no rule");

@@ -177,6 +177,14 @@ fn spawn(desk: &Arc<SharedDesk>, act: impl FnOnce(&SharedDesk) + 'static) -> thr
     thread::spawn(move || act(&desk))
 }
 
+/// A desk with one order, a buy whose intent is durable.
+fn accepted() -> (Arc<SharedDesk>, Journal) {
+    let (desk, mut journal) = (desk(2), Journal::new());
+    desk.submit(&order(Side::Buy, E8), NOW);
+    journal.round(&desk);
+    (desk, journal)
+}
+
 fn submit(quantity: i64) -> impl FnOnce(&SharedDesk) {
     move |desk| {
         desk.submit(&order(Side::Buy, quantity * E8), NOW);
@@ -220,10 +228,7 @@ fn a_journal_that_waits_is_woken_by_the_next_event_and_by_nothing_older() {
 #[test]
 fn nothing_leaves_after_a_halt_whoever_releases() {
     explore(|| {
-        let desk = desk(2);
-        desk.submit(&order(Side::Buy, E8), NOW);
-        let mut journal = Journal::new();
-        journal.round(&desk);
+        let (desk, mut journal) = accepted();
         let executor = spawn(&desk, execute);
         let switch = spawn(&desk, |desk| {
             desk.halt("OPERATOR", "by hand", NOW);
@@ -241,10 +246,7 @@ fn nothing_leaves_after_a_halt_whoever_releases() {
 #[test]
 fn a_fill_beside_a_cancel_and_a_resume_ends_the_order_once() {
     explore(|| {
-        let desk = desk(2);
-        desk.submit(&order(Side::Buy, E8), NOW);
-        let mut journal = Journal::new();
-        journal.round(&desk);
+        let (desk, mut journal) = accepted();
         let executor = spawn(&desk, execute);
         let person = spawn(&desk, |desk| {
             desk.command(&Command::Cancel { order: 1, reason: Reason::User }, NOW);

@@ -101,6 +101,20 @@ fn start(state: &State, started: &Started, events: &mut Vec<Event>) {
         events.push(Event::LimitsChanged { old: Box::new(state.limits), new: Box::new(started.limits) });
     }
     lives::take_up(state, started.memory, events);
+    make_up(state, started.memory, events);
+}
+
+/// A run that failed or was killed may have saved a jump of the clock without its halt, or a halt without the requests
+/// that follow from it: this run writes them. Only an order that must reduce rests under a halt by right.
+fn make_up(state: &State, memory: bool, events: &mut Vec<Event>) {
+    if state.clock_suspect && state.halted.is_none() {
+        events.push(Event::Halted(Halt::new("CLOCK", "the wall clock had jumped when the last run ended")));
+    }
+    if state.clock_suspect || state.halted.is_some() {
+        let stays = |open: &&OpenOrder| open.request.reduce || !(memory || open.state == Phase::Resting);
+        let kept: Vec<u64> = state.orders.iter().filter(stays).map(|open| open.order).collect();
+        cancel_where(state, Reason::Halted, &kept, events);
+    }
 }
 
 /// A wall clock that jumps could reopen a day: trading halts, and no day begins until a person resumes.
@@ -227,7 +241,8 @@ fn mark(desk: &Desk, now: Now, view: &View, events: &mut Vec<Event>) {
         cancel_where(state, Reason::DailyLoss, &closing_orders(state), events);
     }
     if let Some(price) = state.closing_price(&view.top).filter(|_| state.ledger.position.0 != 0) {
-        if now.utc_ns - state.marked_ns >= MARK_EVERY_NS {
+        // A mark of a time that has not come is one of a clock that was set right since.
+        if !(0..MARK_EVERY_NS).contains(&(now.utc_ns - state.marked_ns)) {
             events.push(Event::Marked { price });
         }
     }

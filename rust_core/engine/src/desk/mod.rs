@@ -226,22 +226,27 @@ impl Desk {
         if stamped.seq != self.state.seq + 1 {
             return Err(format!("event {} follows event {}", stamped.seq, self.state.seq));
         }
+        let set_right = self.state.clock_suspect && stamped.event == Event::Resumed {};
         evolve(&mut self.state, &stamped.event, stamped.now);
         self.committed = stamped.seq;
-        self.seen.utc_ns = self.seen.utc_ns.max(stamped.now.utc_ns);
+        let utc_ns = stamped.now.utc_ns;
+        self.seen.utc_ns = if set_right { utc_ns } else { self.seen.utc_ns.max(utc_ns) };
         Ok(())
     }
 
     /// Decides `command` and applies what follows; `emit` is handed every event with its number and time.
-    /// A clock that steps back is held at the newest time seen.
-    pub fn run(&mut self, command: &Command, now: Now, view: &View, mut emit: impl FnMut(Stamped)) -> Outcome {
-        let jumped = self.clock_jump(now);
-        self.offset_ns = Some(now.offset_ns());
-        let now = self.seen.max(now);
-        self.seen = now;
+    /// A clock that steps back is held at the newest time seen, until a person resumes who believes it as it is.
+    pub fn run(&mut self, command: &Command, asked: Now, view: &View, mut emit: impl FnMut(Stamped)) -> Outcome {
+        let jumped = self.clock_jump(asked);
+        self.offset_ns = Some(asked.offset_ns());
+        let mut now = self.seen.max(asked);
         if let Some(by_ns) = jumped {
             self.dispatch(&Command::ClockJump { by_ns }, now, view, &mut emit);
         }
+        if self.state.clock_suspect && *command == Command::Resume {
+            now.utc_ns = asked.utc_ns;
+        }
+        self.seen = now;
         self.dispatch(&Command::NewDay, now, view, &mut emit);
         let outcome = self.dispatch(command, now, view, &mut emit);
         self.duplicates += u64::from(outcome == Outcome::Duplicate);

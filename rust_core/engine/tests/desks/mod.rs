@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use engine::desk::{
     Accepted, Desk, Event, Execution, Health, Opened, OrderRequest, Profile, Report, SharedDesk, Stamped, Started, Tif,
@@ -20,6 +21,26 @@ pub const NOW: Now = Now { mono_ns: 1, utc_ns: 1 };
 /// The same moment on both clocks.
 pub fn at(ns: i64) -> Now {
     Now { mono_ns: ns, utc_ns: ns }
+}
+
+/// Virtual time that threads share.
+pub struct Clock(AtomicI64);
+
+impl Clock {
+    /// A clock that shows [`NOW`].
+    pub fn new() -> Clock {
+        Clock(AtomicI64::new(NOW.mono_ns))
+    }
+
+    /// The time that it shows.
+    pub fn now(&self) -> Now {
+        at(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Moves it on; the time that it shows then.
+    pub fn later(&self, by_ns: i64) -> Now {
+        at(self.0.fetch_add(by_ns, Ordering::Relaxed) + by_ns)
+    }
 }
 
 /// Limits of 5 BTC and 50,000 USDT on a book that never becomes stale; the rest is as loose as it goes.

@@ -420,6 +420,27 @@ fn a_check_says_what_submit_will_say_of_a_clock_that_jumped() {
 }
 
 #[test]
+fn a_clock_that_was_set_right_before_a_person_resumed_begins_no_day_that_has_not_come() {
+    let mut room = Room::new();
+    let tomorrow = Now { utc_ns: at(DAY_NS).utc_ns, ..at(SECOND_NS) };
+    room.trade(Side::Buy, "1", "10000", 0);
+    room.desk.run(&Command::Mark, tomorrow, &room.view, |stamped| room.journal.push(stamped));
+    room.run(Command::Resume, 2 * SECOND_NS);
+    room.run(Command::Mark, 62 * SECOND_NS);
+    assert_eq!((room.desk.state.day, room.desk.state.halted.clone()), (Some(1_000), None));
+    assert_eq!(
+        (room.last(), room.desk.state.marked_ns),
+        (&Event::Marked { price: usdt("10000") }, at(62 * SECOND_NS).utc_ns)
+    );
+    assert_eq!(room.restarted().text(), room.desk.state.text());
+    let mut later = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    room.journal.iter().for_each(|stamped| later.recover(stamped).expect("in order"));
+    later.run(&Command::Mark, at(63 * SECOND_NS), &room.view, |stamped| panic!("{stamped:?}"));
+    room.run(Command::Mark, DAY_NS);
+    assert_eq!(room.desk.state.day, Some(1_001));
+}
+
+#[test]
 fn a_clock_that_jumps_under_a_halt_is_still_not_trusted() {
     let mut room = Room::new();
     room.run(Command::Halt(Halt::new("OPERATOR", "lunch")), 0);

@@ -78,16 +78,8 @@ fn a_maker_pays_no_slippage_and_has_no_latency() {
     room.run(Command::Report(Report::Resting { order: 1 }), 0);
     let trade = Trade { price: usdt("9000"), quantity: btc("1"), fee: money("9"), id: None };
     let (bid, ask, level_cost) = (usdt("8999"), usdt("9001"), money("9000"));
-    let execution = Execution {
-        order: Some(1),
-        side: Side::Buy,
-        trades: vec![trade],
-        level_cost,
-        bid,
-        ask,
-        maker: true,
-        delay_ns: 0,
-    };
+    let whole = Room::execution(Some(1), Side::Buy, trade.quantity, "");
+    let execution = Execution { trades: vec![trade], level_cost, bid, ask, maker: true, ..whole };
     room.run(Command::Report(Report::Filled(execution)), 7);
     assert_eq!([room.desk.state.execution.summary().count, room.desk.state.slippage.summary().count], quiet);
     assert_eq!((filled(&room).fee, room.desk.state.ledger.fees), (money("9"), money("9")));

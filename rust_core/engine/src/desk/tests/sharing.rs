@@ -49,17 +49,8 @@ fn a_mark_needs_more_room_than_all_open_orders_and_a_halt_might() {
     desk.committed(seq);
     assert_eq!(desk.release(1, at(0)), Outcome::Released);
     let trade = Trade { price: usdt("10001"), quantity: btc("1"), fee: Money(0), id: None };
-    let (bid, ask, level_cost) = (usdt("10000"), usdt("10001"), trade.price.times(trade.quantity));
-    let fill = Execution {
-        order: Some(1),
-        side: Side::Buy,
-        trades: vec![trade],
-        level_cost,
-        bid,
-        ask,
-        maker: false,
-        delay_ns: 0,
-    };
+    let whole = Room::execution(Some(1), Side::Buy, trade.quantity, "");
+    let fill = Execution { level_cost: trade.price.times(trade.quantity), trades: vec![trade], ..whole };
     desk.report(Report::Filled(fill), at(0));
     let bound = OPEN_MAX + RING / 8;
     leave(&desk, bound);

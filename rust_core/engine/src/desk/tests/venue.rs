@@ -445,3 +445,32 @@ fn what_has_no_trade_id_and_no_memory_is_written_as_ever() {
     let room = Room::new();
     assert!(room.journal.iter().all(|stamped| !stamped.event.body().contains("memory")));
 }
+
+#[test]
+fn a_start_under_a_halt_asks_for_the_end_of_what_an_engine_that_failed_could_not_ask() {
+    let mut room = Room::new();
+    room.run(Command::Submit(limit(Side::Buy, "1", "9000")), 0);
+    room.run(Command::Release { order: 1 }, 0);
+    room.run(Command::Report(Report::Resting { order: 1 }), 0);
+    // What the journal writes down when the engine has failed: the halt alone.
+    let event = Event::Halted(Halt::new("ENGINE_FAULT", "the engine failed"));
+    let stamped = Stamped { seq: room.desk.state.seq + 1, now: at(0), event };
+    room.desk.recover(&stamped).expect("the next event");
+    room.journal.push(stamped);
+    room.start(limits(), SECOND_NS);
+    assert_eq!(room.last(), &Event::CancelRequested { order: 1, reason: Reason::Halted });
+    assert_eq!(room.restarted().text(), room.desk.state.text());
+}
+
+#[test]
+fn a_jump_of_the_clock_whose_halt_was_not_saved_halts_the_next_run() {
+    let mut room = Room::new();
+    let event = Event::ClockJumped { by_ns: DAY_NS };
+    let stamped = Stamped { seq: room.desk.state.seq + 1, now: at(0), event };
+    room.desk.recover(&stamped).expect("the next event");
+    room.journal.push(stamped);
+    room.start(limits(), SECOND_NS);
+    assert_eq!(room.desk.state.halted.as_ref().map(|halt| halt.cause.as_str()), Some("CLOCK"));
+    room.run(Command::Resume, SECOND_NS);
+    assert!(!room.desk.state.clock_suspect);
+}

@@ -1,0 +1,62 @@
+"""What the terminal says of a desk is so, also where nothing goes on: no journal, no executor, a failed engine."""
+
+import pytest
+from paper_market import desk_on, live_book
+
+from pytrader import flatten as flattening
+from pytrader import outcomes
+from pytrader._core import EngineFault
+from pytrader.answers import ERROR, Answers
+from pytrader.events import read
+from pytrader.lines import Market
+from pytrader.orders import parse
+from pytrader.trader import Trader
+
+
+@pytest.fixture
+def trader(tmp_path):
+    """Trade on a still book, with nobody who writes a journal or fills an order."""
+    book = live_book()
+    return Trader(desk_on(book), book, outcomes.Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
+
+
+def answered(trader, line):
+    """Return the answers to a line."""
+    return list(Answers(trader, lambda _: None, await_orders=True).to(parse(line)))
+
+
+def commit(trader):
+    """Make every event durable and tell of it, as the journal's thread does."""
+    rows = trader.desk.next_events(1_000, 0)
+    trader.desk.committed(rows[-1][0])
+    for row in rows:
+        trader.outcomes.take(read(row))
+
+
+def test_flat_is_true_only_of_what_the_journal_has(trader, monkeypatch):
+    """The position is 0 and nothing is open; a reader of the journal could not know."""
+    durable = trader.is_durable
+    monkeypatch.setattr(trader, "is_durable", lambda seq: durable(seq, 0))
+    assert not trader.is_flat()
+    commit(trader)
+    assert trader.is_flat()
+
+
+def test_flatten_that_gives_up_says_what_is_left_and_nothing_else(trader, monkeypatch):
+    """No position is open, an order is: the last answer names it, and counts as an error."""
+    monkeypatch.setattr(flattening, "LONGEST_S", 0.0)
+    monkeypatch.setattr(flattening, "SLICE_S", 0.0)
+    assert trader.buy("0.01", "20000").accepted
+    (answer,) = answered(trader, "flatten")
+    assert answer.text == "Not flat: the position is 0, but 1 order is still open after 0 s; try `flatten` again"
+    assert (answer.data, answer.code) == ({"flatten": answer.text, "flat": False}, ERROR)
+
+
+@pytest.mark.parametrize("line", ["cancel 1", "cancel all"])
+def test_cancel_at_a_failed_engine_is_neither_done_nor_needless(trader, line):
+    """Whether the order is open is not known any more."""
+    assert trader.buy("0.01", "20000").accepted
+    with pytest.raises(BaseException, match="committed 999 after"):
+        trader.desk.committed(999)
+    with pytest.raises(EngineFault, match="the engine has failed; restart pytrader"):
+        answered(trader, line)
