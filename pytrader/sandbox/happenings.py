@@ -1,4 +1,7 @@
-"""What happens in the market, in no exchange's words. Times are virtual ns, prices ticks (0.01), sizes lots (0.00001)."""
+"""What happens in the market, in no exchange's words.
+
+Times are virtual ns, prices ticks (0.01 USDT), sizes lots (0.00001 BTC).
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
@@ -18,7 +21,7 @@ class Top(NamedTuple):
 
 
 class Trades(NamedTuple):
-    """One market order's trades, best price first, numbered from `first_id`; the book stands at `update_id` after it."""
+    """One market order's trades, best price first, numbered from `first_id`; after it the book is at `update_id`."""
 
     at_ns: int
     update_id: int

@@ -1,8 +1,8 @@
 """The synthetic market: virtual time, arrivals in bursts, and what happens in it.
 
-`Market.happen(until_ns)` returns what happened in a stretch of virtual time, in no exchange's words. It depends on seed,
-scenario, rate and start price only, never on how the time is cut into stretches; `epoch_ms` alone ties event times to a
-wall clock. `Market.advance` says the same in Binance's texts.
+`Market.happen(until_ns)` returns what happened in a stretch of virtual time, in no exchange's words. It depends on
+seed, scenario, rate and start price only, never on how the time is cut into stretches; `epoch_ms` alone ties event
+times to a wall clock. `Market.advance` says the same in Binance's texts.
 """
 
 import heapq
