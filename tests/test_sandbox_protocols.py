@@ -1,9 +1,16 @@
 """What the dialects answer to their clients: acknowledgements, refusals, pings, silence, REST errors."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from sandbox_lines import Line, closes
+
+from pytrader.sandbox.dialects.dialect import DEPTH, Asked, Message
+from pytrader.sandbox.market import Market
+from pytrader.sandbox.outgoing import RAW
+from pytrader.sandbox.scenario import SCENARIOS
+from pytrader.sandbox.server import Server
 
 OKX_BOOKS = {"channel": "books", "instId": "BTC-USDT"}
 
@@ -179,3 +186,39 @@ def test_instruments_say_what_the_market_trades_in():
     lots = [bybit["lotSizeFilter"]["basePrecision"], okx["lotSz"], coinbase["base_increment"]]
     assert [*ticks, filters["PRICE_FILTER"]["tickSize"]] == ["0.01"] * 4
     assert [*lots, filters["LOT_SIZE"]["stepSize"]] == ["0.00001"] * 4
+
+
+class Wire:
+    """A session as the server sees one, that keeps what it is told."""
+
+    def __init__(self, talk):
+        """Take a conversation."""
+        self.talk, self.data = talk, b""
+
+    def say(self, data):
+        """Keep the bytes."""
+        self.data += data
+
+
+@pytest.mark.parametrize("path", ["/v5/public/spot", "/"])
+def test_a_filter_on_the_way_out_sees_every_message_of_a_client(monkeypatch, path):
+    """Answers and broadcasts alike; what it returns is what is sent, raw bytes as they are."""
+    server = Server(Market(7, SCENARIOS["calm"]))
+    monkeypatch.setattr(server, "_loop", SimpleNamespace(time=lambda: 0.0), raising=False)
+    session, seen = Wire(server.converse(Asked.of("GET", path))), []
+    server.sessions.add(session)
+
+    def filtered(to, messages):
+        assert to is session
+        seen.extend(messages)
+        return [message for message in messages if message.kind != DEPTH] + [Message(RAW, "", b"\x01\x01{")]
+
+    server.outgoing = filtered
+    server.heard(session, '{"op":"subscribe","args":["orderbook.50.BTCUSDT"]}')
+    server.heard(session, '{"type":"subscribe","channel":"level2","product_ids":["BTC-USD"]}')
+    server._broadcast(server._made(10**9))
+    assert [message.kind for message in seen].count(DEPTH) > 5
+    assert session.data.count(b"\x01\x01{") == 3
+    assert b'"delta"' not in session.data
+    assert b'"update"' not in session.data
+    assert b'"snapshot"' in session.data

@@ -2,9 +2,14 @@
 
 import json
 import re
+import struct
 
 import pytest
 from sandbox_lines import Line, okx_checksum
+
+from pytrader.sandbox.dialects import binance_sbe as binary
+from pytrader.sandbox.dialects.feeds import Changes
+from pytrader.sandbox.happenings import Top, Trades
 
 SPELLINGS = (
     ("zero", r"0(\.0+)?"),
@@ -130,3 +135,24 @@ def test_the_futures_snapshot_looks_like_the_recorded_one(recordings):
     """Its ids and times stand before the levels."""
     real = json.loads(recordings.read("binance/usdm_btcusdt_20230404T2358_combined.rest_depth.json"))
     assert shape(Line("/usdm/ws").rest("/fapi/v1/depth?symbol=BTCUSDT&limit=5")[1]) == shape(real)
+
+
+def test_sbe_frames_are_laid_out_by_the_published_schema():
+    """Three frames spelled out by hand from the schema, and the size that a live best-prices frame has."""
+    symbol = b"\x07BTCUSDT"
+    at_us, header = 1_790_247_036_700_123, struct.Struct("<HHHH")
+    top = binary.best(at_us, Top(0, 75_000_000_001, 8_353_215, 153_981, 8_353_216, 42_000))
+    assert top.hex() == (
+        "3200112701000000dbc5ae5e385c0600012e597611000000fefbbf757f00000000007d59020000000000c0757f0000000000"
+        "10a40000000000000742544355534454"
+    )
+    assert len(top) == 66
+    changes = Changes(75_000_000_002, 75_000_000_005, [(8_353_215, 0)], [(8_353_216, 42_000), (8_353_300, 1)])
+    assert binary.diff(at_us, changes).hex() == (
+        "1a00132701000000dbc5ae5e385c0600022e597611000000052e597611000000fefb10000100bf757f000000000000000000"
+        "0000000010000200c0757f000000000010a400000000000014767f000000000001000000000000000742544355534454"
+    )
+    trades = binary.trades(at_us, Trades(0, 1, 5, [(8_353_216, 100)], buys=False))
+    assert trades[:8] == header.pack(18, 10_000, 1, 0)
+    assert trades[24:].hex() == "fefb1900010000000500000000000000c0757f00000000006400000000000000010742544355534454"
+    assert binary.partial(at_us, 5, [], []).endswith(b"\x10\0\0\0\x10\0\0\0" + symbol)
