@@ -1,12 +1,15 @@
 """The resting book: integer ticks and lots, one update id a level change, what changed since the last depth frame."""
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from pytrader.sandbox.happenings import Levels
 
 
 class Ladder:
     """One side of the book. A level's key is its tick (bids) or minus its tick (asks): the best key is the last one."""
 
-    __slots__ = ("changed", "changed_slow", "keys", "lots", "sign")
+    __slots__ = ("changed", "changed_slow", "keys", "lots", "sign", "watched")
 
     def __init__(self, sign: int) -> None:
         """Start empty; `sign` is 1 for bids and -1 for asks."""
@@ -15,6 +18,7 @@ class Ladder:
         self.lots: dict[int, int] = {}  # tick -> lots, always > 0
         self.changed: dict[int, None] = {}  # ticks changed since the last 100 ms frame
         self.changed_slow: dict[int, None] = {}  # ticks of past 100 ms frames since the last 1,000 ms frame
+        self.watched: list[dict[int, None]] = []  # further records of changed ticks, emptied by whoever added them
 
     def best(self) -> int:
         """Return the best price in ticks. The flow keeps both sides filled, so an empty side is our own mistake."""
@@ -30,6 +34,8 @@ class Ladder:
                 insort(self.keys, self.sign * tick)
             self.lots[tick] = lots
         self.changed[tick] = None
+        for record in self.watched:
+            record[tick] = None
 
     def top(self, count: int) -> list[tuple[int, int]]:
         """Return up to `count` levels as (tick, lots), best first."""
@@ -37,16 +43,20 @@ class Ladder:
 
     def take_changes(self) -> list[tuple[int, int]]:
         """Return every level changed since the last call as (tick, lots now), best first; 0 lots means it is gone."""
-        changed = sorted(self.changed, reverse=self.sign > 0)
+        changed = self.now(self.changed)
         self.changed_slow.update(self.changed)
         self.changed.clear()
-        return [(tick, self.lots.get(tick, 0)) for tick in changed]
+        return changed
 
     def take_slow_changes(self) -> list[tuple[int, int]]:
         """Return every level of the 100 ms frames since the last call, in the same form."""
-        changed = sorted(self.changed_slow, reverse=self.sign > 0)
+        changed = self.now(self.changed_slow)
         self.changed_slow.clear()
-        return [(tick, self.lots.get(tick, 0)) for tick in changed]
+        return changed
+
+    def now(self, ticks: Iterable[int]) -> list[tuple[int, int]]:
+        """Return these levels as (tick, lots now), best first; 0 lots means it is gone."""
+        return [(tick, self.lots.get(tick, 0)) for tick in sorted(ticks, reverse=self.sign > 0)]
 
 
 class Book:
@@ -73,3 +83,31 @@ class Book:
     def spread(self) -> int:
         """Return the spread in ticks; below 1 would be a crossed book, which must never happen."""
         return -self.asks.keys[-1] - self.bids.keys[-1]
+
+
+class Watch:
+    """Every level change from now on, taken in pieces whose update ids follow each other."""
+
+    def __init__(self, book: Book) -> None:
+        """Start watching `book`."""
+        self._book = book
+        self._ticks: tuple[dict[int, None], dict[int, None]] = {}, {}
+        self.last_id = book.update_id
+        for ladder, ticks in zip((book.bids, book.asks), self._ticks, strict=True):
+            ladder.watched.append(ticks)
+
+    def take(self) -> tuple[int, int, Levels, Levels] | None:
+        """Return (first id, last id, bids, asks) of the changes since the last call, or None if there were none."""
+        book, first_id = self._book, self.last_id + 1
+        if book.update_id < first_id:
+            return None
+        taken = book.bids.now(self._ticks[0]), book.asks.now(self._ticks[1])
+        for ticks in self._ticks:
+            ticks.clear()
+        self.last_id = book.update_id
+        return first_id, self.last_id, *taken
+
+    def stop(self) -> None:
+        """Watch no more."""
+        for ladder, ticks in zip((self._book.bids, self._book.asks), self._ticks, strict=True):
+            ladder.watched[:] = [record for record in ladder.watched if record is not ticks]

@@ -8,10 +8,22 @@ import ssl
 import sys
 from typing import Any
 
+from pytrader.sandbox.dialects.listing import CHECKSUMS, Options
 from pytrader.sandbox.market import START_TICKS, Market
 from pytrader.sandbox.scenario import SCENARIOS
 
 MISSING_EXTRA = "The offline market needs wsproto: pip install 'pytrader[sandbox]'"
+
+EXAMPLES = """examples (one market, one port, six exchanges' protocols):
+  pytrader sandbox --port 8090 --scenario busy --seed 11
+    Binance spot    ws://127.0.0.1:8090/stream?streams=btcusdt@bookTicker/btcusdt@depth@100ms   /api/v3/depth
+    Binance SBE     ws://127.0.0.1:8090/sbe/stream?streams=btcusdt@depth  with any X-MBX-APIKEY header
+    Binance USD-M   ws://127.0.0.1:8090/usdm/stream?streams=btcusdt@depth@100ms                 /fapi/v1/depth
+    Bybit v5 spot   ws://127.0.0.1:8090/v5/public/spot                                          /v5/market/orderbook
+    OKX v5          ws://127.0.0.1:8090/ws/v5/public                                            /api/v5/market/books
+    Coinbase        ws://127.0.0.1:8090/                         /api/v3/brokerage/market/products/BTC-USDT
+  pytrader sandbox --okx-checksum crc32 --okx-no-snapshot
+  curl -d '{"drop_depth": 1}' http://127.0.0.1:8090/control"""
 
 
 def _price_ticks(text: str) -> int:
@@ -37,6 +49,8 @@ def _positive(text: str) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pytrader sandbox`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 = any free one (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="equal seeds make equal markets (default 7)")
     parser.add_argument("--scenario", choices=SCENARIOS, default="calm", help="what kind of market (default calm)")
@@ -49,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first best bid (default 26795.40)",
     )
     parser.add_argument("--ping-seconds", type=_positive, default=20.0, help="between the server's pings (default 20)")
+    parser.add_argument(
+        "--okx-checksum",
+        choices=CHECKSUMS,
+        default="zero",
+        help="of OKX books frames: 0 as today, no such field, or the CRC32 of old (default zero)",
+    )
+    parser.add_argument("--okx-no-snapshot", action="store_true", help="OKX books begin without a snapshot")
     parser.add_argument("--certfile", help="serve TLS with this certificate (PEM)")
     parser.add_argument("--keyfile", help="key of --certfile (PEM)")
     parser.add_argument("--parent-pipe", action="store_true", help="end when standard input is closed")
@@ -75,7 +96,8 @@ async def _serve(given: argparse.Namespace) -> int:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(given.certfile, given.keyfile)
     market = Market(given.seed, SCENARIOS[given.scenario], rate=given.rate, start_ticks=given.start_price)
-    server = Server(market, ping_s=given.ping_seconds)
+    options = Options(okx_checksum=given.okx_checksum, okx_snapshot=not given.okx_no_snapshot)
+    server = Server(market, ping_s=given.ping_seconds, options=options)
     ended = _end_signals(given.parent_pipe)
     faulted = _end_on_fault(ended)
     port = await server.start(given.port, tls)

@@ -4,25 +4,25 @@ The body is one JSON object; every key is optional:
 
 | key | value | effect |
 | --- | --- | --- |
-| `drop_depth` | number of frames | the next `depth@100ms` frames are lost: a gap |
-| `stall_s` | seconds | no market data is sent (it is lost); pings go on and are answered |
+| `drop_depth` | number of frames | the next frames of book changes are lost: a gap (of Binance spot, `depth@100ms`) |
+| `stall_s` | seconds | no market data is sent (it is lost); pings and heartbeats go on and are answered |
 | `cut` | true | every WebSocket connection is cut without a close frame |
 | `refuse_s` | seconds | new connections are cut at once (this port's REST too) |
-| `shutdown` | true | `serverShutdown` is sent |
+| `shutdown` | true | the exchange's notice is sent; one that has none closes with 1012 |
 | `send` | text | the text is sent as one WebSocket message, whatever it says |
 | `old_snapshots` | number | the next snapshots are the one of the market's start |
 | `rest_status` | HTTP status | the next REST call fails with it; 418 and 429 carry Retry-After |
 | `rest_count` | number (1) | how many calls `rest_status` is for |
 | `retry_after_s` | seconds (1) | what Retry-After says |
-| `mute_pings` | true or false | no pings are sent and none answered |
+| `mute_pings` | true or false | no pings and heartbeats are sent and no ping is answered |
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytrader.sandbox import frames
-from pytrader.sandbox.rest import Reply, error
+from pytrader.sandbox.dialects.dialect import BEAT, DEPTH, LOST, NO_DATA, PONG, Dialect, Message
+from pytrader.sandbox.rest import Reply
 
 NUMBERS: Final = ("drop_depth", "stall_s", "refuse_s", "old_snapshots", "rest_status", "rest_count", "retry_after_s")
 SWITCHES: Final = ("cut", "shutdown", "mute_pings")
@@ -79,26 +79,27 @@ class Faults:
             self.rest_count = int(asked.get("rest_count", 1))
             self.retry_after_s = int(asked.get("retry_after_s", 1))
 
-    def filtered(self, made: list[frames.Frame], now: float) -> list[frames.Frame]:
-        """Return the frames that are still to be sent."""
+    def marked(self, made: list[Message], now: float) -> list[Message]:
+        """Return the messages with those that are not to be sent marked as lost."""
         if now < self.stalled_until:
-            return []
+            made = [message if message.kind in NO_DATA else _lost(message) for message in made]
+        if self.mute_pings:
+            made = [_lost(message) if message.kind in (BEAT, PONG) else message for message in made]
         if not self.drop_depth:
             return made
         kept = []
-        for frame in made:
-            if self.drop_depth and frame[1] == frames.DEPTH:
-                self.drop_depth -= 1
-            else:
-                kept.append(frame)
+        for message in made:
+            drops = self.drop_depth > 0 and message.kind == DEPTH
+            self.drop_depth -= drops
+            kept.append(_lost(message) if drops else message)
         return kept
 
-    def rest_failure(self) -> Reply | None:
-        """Return the failure that the next REST call is to get, or None."""
+    def rest_failure(self, dialect: Dialect) -> Reply | None:
+        """Return the failure that the next REST call is to get, in the exchange's words, or None."""
         if self.rest_count <= 0:
             return None
         self.rest_count -= 1
-        reply = error(self.rest_status, -1003 if self.rest_status in (418, 429) else -1000, "Failure on request.")
+        reply = dialect.failure(self.rest_status)
         if self.rest_status in (418, 429):
             return Reply(reply.status, reply.body, {"Retry-After": str(self.retry_after_s)})
         return reply
@@ -109,3 +110,7 @@ class Faults:
             return False
         self.old_snapshots -= 1
         return True
+
+
+def _lost(message: Message) -> Message:
+    return message._replace(kind=LOST)

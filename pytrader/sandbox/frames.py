@@ -3,8 +3,10 @@
 Prices are ticks (0.01 USDT) and quantities lots (0.00001 BTC); the exchange writes both with 8 decimals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, TypeAlias
+
+from pytrader.sandbox.happenings import Cut, Happening, Levels, Top, Trades
 
 SYMBOL: Final = "BTCUSDT"
 BOOK_TICKER: Final = "btcusdt@bookTicker"
@@ -12,8 +14,9 @@ DEPTH: Final = "btcusdt@depth@100ms"
 SLOW_DEPTH: Final = "btcusdt@depth"
 TRADE: Final = "btcusdt@trade"
 
+STREAMS: Final = (BOOK_TICKER, DEPTH, SLOW_DEPTH, TRADE)
+
 Frame: TypeAlias = tuple[int, str, str]  # virtual time in ns, stream name, JSON of its `data`
-Levels: TypeAlias = Sequence[tuple[int, int]]  # (tick, lots)
 
 
 def price_text(ticks: int) -> str:
@@ -68,12 +71,43 @@ def combined(stream: str, data: str) -> str:
     return f'{{"stream":"{stream}","data":{data}}}'
 
 
-def websocket_text(text: str) -> bytes:
-    """Return one unmasked final text frame (RFC 6455 section 5.2)."""
-    payload = text.encode()
-    size = len(payload)
+def of(happened: Iterable[Happening], epoch_ms: int, wanted: Iterable[str] = STREAMS) -> list[Frame]:
+    """Return the frames of the `wanted` streams, in order; `epoch_ms` is added to their event times."""
+    made: list[Frame] = []
+    for told in happened:
+        at_ms = epoch_ms + told.at_ns // 1_000_000
+        if isinstance(told, Top):
+            if BOOK_TICKER in wanted:
+                made.append((told.at_ns, BOOK_TICKER, book_ticker(*told[1:])))
+        elif isinstance(told, Trades):
+            if TRADE in wanted:
+                made += _trades(told, at_ms)
+        elif (stream := SLOW_DEPTH if told.slow else DEPTH) in wanted:
+            made.append((told.at_ns, stream, _depth(told, at_ms)))
+    return made
+
+
+def _trades(told: Trades, at_ms: int) -> list[Frame]:
+    return [
+        (told.at_ns, TRADE, trade(at_ms, trade_id, tick, lots, told.buys))
+        for trade_id, (tick, lots) in enumerate(told.fills, told.first_id)
+    ]
+
+
+def _depth(cut: Cut, at_ms: int) -> str:
+    return depth(at_ms, cut.first_id, cut.last_id, cut.bids, cut.asks)
+
+
+def websocket(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
+    """Return one unmasked frame (RFC 6455 section 5.2); `opcode` is 1 for text, 2 for binary, 0 to go on."""
+    size, first = len(payload), opcode | (0x80 if final else 0)
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((first, size)) + payload
     if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+
+
+def websocket_text(text: str) -> bytes:
+    """Return one unmasked final text frame."""
+    return websocket(1, text.encode())

@@ -1,11 +1,13 @@
-"""The synthetic market: virtual time, arrivals in bursts, and the frames they make.
+"""The synthetic market: virtual time, arrivals in bursts, and what happens in it.
 
-`Market.advance(until_ns)` returns the frames of a stretch of virtual time. They depend on seed, scenario, rate and
-start price only, never on how the time is cut into stretches; `epoch_ms` alone ties event times to a wall clock.
+`Market.happen(until_ns)` returns what happened in a stretch of virtual time, in no exchange's words. It depends on
+seed, scenario, rate and start price only, never on how the time is cut into stretches; `epoch_ms` alone ties event
+times to a wall clock. `Market.advance` says the same in Binance's texts.
 """
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Final, TypeAlias
@@ -13,6 +15,7 @@ from typing import Final, TypeAlias
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
 from pytrader.sandbox.flow import Fill, Flow
+from pytrader.sandbox.happenings import Cut, Happening, Top, Trades
 from pytrader.sandbox.scenario import Scenario
 
 START_TICKS: Final = 2_679_540
@@ -21,6 +24,8 @@ FIRST_TRADE_ID: Final = 3_700_000_000
 SLOT_NS: Final = 10_000_000  # activity is constant within one slot
 DEPTH_NS: Final = 100_000_000
 SLOW_DEPTH_EVERY: Final = 10
+BEAT_NS: Final = 10_000_000  # exchanges publish at multiples of it
+RECENT_ORDERS: Final = 100
 MS: Final = 1_000_000
 
 Act: TypeAlias = tuple[int, int, Callable[[int, int], None], int]  # when (ns), tie-break, what, its argument
@@ -44,7 +49,8 @@ class Market:
         self.book = Book(FIRST_UPDATE_ID)
         self.flow = Flow(self.rng, self.book, scenario, start_ticks)
         self._rate = rate
-        self._frames: list[frames.Frame] = []
+        self.recent: deque[Trades] = deque(maxlen=RECENT_ORDERS)  # the last market orders, oldest first
+        self._happened: list[Happening] = []
         self._acts: list[Act] = []
         self._act_number = 0
         self._trade_id = FIRST_TRADE_ID
@@ -61,15 +67,23 @@ class Market:
         """Return the virtual time of the next thing that happens."""
         return self._acts[0][0]
 
+    def now_ms(self) -> int:
+        """Return the market's clock, UTC."""
+        return self.epoch_ms + self.now_ns // MS
+
     def advance(self, until_ns: int) -> list[frames.Frame]:
-        """Let everything up to and including `until_ns` happen and return the frames it made, in order."""
+        """Let everything up to and including `until_ns` happen and return the Binance frames it makes, in order."""
+        return frames.of(self.happen(until_ns), self.epoch_ms)
+
+    def happen(self, until_ns: int) -> list[Happening]:
+        """Let everything up to and including `until_ns` happen and return it, in order."""
         acts = self._acts
         while acts[0][0] <= until_ns:
             at_ns, _, act, argument = heapq.heappop(acts)
             act(at_ns, argument)
         self.now_ns = max(self.now_ns, until_ns)
-        made, self._frames = self._frames, []
-        return made
+        happened, self._happened = self._happened, []
+        return happened
 
     def _schedule(self, at_ns: int, act: Callable[[int, int], None], argument: int) -> None:
         self._act_number += 1
@@ -164,33 +178,32 @@ class Market:
         self._tell_top(at_ns)
 
     def _tell_trades(self, at_ns: int, fills: list[Fill], buys: bool) -> None:
-        at_ms = self.epoch_ms + at_ns // MS
-        for tick, lots in fills:
-            self._frames.append((at_ns, frames.TRADE, frames.trade(at_ms, self._trade_id, tick, lots, buys)))
-            self._trade_id += 1
+        if fills:
+            told = Trades(at_ns, self.book.update_id, self._trade_id, fills, buys)
+            self._happened.append(told)
+            self.recent.append(told)
+            self._trade_id += len(fills)
 
     def _tell_top(self, at_ns: int) -> None:
-        """Send a bookTicker if the best prices or sizes changed; see to it that a wide spread closes soon."""
+        """Tell the best prices or sizes if they changed; see to it that a wide spread closes soon."""
         top = self.book.top()
         if top == self._top:
             return
         assert top[0] < top[2], f"the book is crossed: bid {top[0]}, ask {top[2]}"
         self._top = top
-        self._frames.append((at_ns, frames.BOOK_TICKER, frames.book_ticker(self.book.update_id, *top)))
+        self._happened.append(Top(at_ns, self.book.update_id, *top))
         if top[2] - top[0] > 1:
             self._schedule(at_ns + self._short_gap(), self._close, 0)
 
     def _cut(self, at_ns: int, number: int) -> None:
-        """Send the depth frame of the last 100 ms, and each tenth time the one of the last second."""
-        book, at_ms = self.book, self.epoch_ms + at_ns // MS
+        """Tell the level changes of the last 100 ms, and each tenth time those of the last second."""
+        book = self.book
         self._schedule(at_ns + DEPTH_NS, self._cut, number + 1)
         if book.update_id > self._cut_id:
             changes = book.bids.take_changes(), book.asks.take_changes()
-            text = frames.depth(at_ms, self._cut_id + 1, book.update_id, *changes)
-            self._frames.append((at_ns, frames.DEPTH, text))
+            self._happened.append(Cut(at_ns, self._cut_id + 1, book.update_id, *changes, slow=False))
             self._cut_id = book.update_id
         if number % SLOW_DEPTH_EVERY == 0 and book.update_id > self._slow_cut_id:
             slow = book.bids.take_slow_changes(), book.asks.take_slow_changes()
-            text = frames.depth(at_ms, self._slow_cut_id + 1, book.update_id, *slow)
-            self._frames.append((at_ns, frames.SLOW_DEPTH, text))
+            self._happened.append(Cut(at_ns, self._slow_cut_id + 1, book.update_id, *slow, slow=True))
             self._slow_cut_id = book.update_id

@@ -1,17 +1,16 @@
 """The REST side in Binance's shapes: pure answers from a market, no socket."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
 
 MOST_LEVELS: Final = 5_000
 DEFAULT_LEVELS: Final = 100
-Query: TypeAlias = dict[str, str]
+Query: TypeAlias = Mapping[str, str]
 JSON: Final = "application/json;charset=UTF-8"
 
 _FILTERS: Final = [
@@ -47,14 +46,12 @@ def error(status: int, code: int, message: str) -> Reply:
     return Reply(status, json.dumps({"code": code, "msg": message}, separators=(",", ":")))
 
 
-def answer(method: str, target: str, book: Book, now_ms: int) -> Reply:
+def answer(method: str, path: str, query: Query, book: Book, now_ms: int) -> Reply:
     """Answer one request for market data; `now_ms` is the exchange's clock, UTC."""
-    url = urlsplit(target)
     if method != "GET":
         return error(405, -1000, f"{method} is not supported here.")
-    query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
-    path = _PATHS.get(url.path)
-    return path(query, book, now_ms) if path else error(404, -1000, f"No such path: {url.path}")
+    answered = _PATHS.get(path)
+    return answered(query, book, now_ms) if answered else error(404, -1000, f"No such path: {path}")
 
 
 def _ping(_query: Query, _book: Book, _now_ms: int) -> Reply:

@@ -1,30 +1,40 @@
-"""The exchange's one loopback port: a clock that lets the market run, frames to everybody, REST, faults on request."""
+"""The exchange's one loopback port: a clock that lets the market run, frames to everybody, REST, faults on request.
+
+It knows no exchange: `dialects` say what is sent and answered.
+"""
 
 import asyncio
 import json
 import ssl
 import time
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
-from pytrader.sandbox import frames, rest
+from pytrader.sandbox import rest
 from pytrader.sandbox.book import Book
+from pytrader.sandbox.dialects import listing
+from pytrader.sandbox.dialects.dialect import LOST, NOT_FOUND, REPLY, Asked, Close, Dialect, Message, Talk
 from pytrader.sandbox.faults import ControlError, Faults, parse
-from pytrader.sandbox.market import Market
+from pytrader.sandbox.market import BEAT_NS, Market
+from pytrader.sandbox.outgoing import Filter, wire
 from pytrader.sandbox.session import Session
 
 HOST: Final = "127.0.0.1"
 PINGS_UNANSWERED: Final = 3  # the real one: every 20 s, dropped after 60 s
 SHORTEST_TICK_S: Final = 0.001  # frames due within it leave in one write
 LONGEST_STEP_NS: Final = 50_000_000  # of market time in one tick, so that an overloaded clock still serves its clients
+IDLE_S: Final = 0.25  # between two looks for idle clients
 MOST_BEHIND_NS: Final = 1_000_000_000  # beyond this the market's clock slips instead of catching up in a burst
 
 
 class Server:
     """One market and its clients. Everything runs on one event loop."""
 
-    def __init__(self, market: Market, *, ping_s: float = 20.0) -> None:
+    def __init__(self, market: Market, *, ping_s: float = 20.0, options: listing.Options | None = None) -> None:
         """Serve `market`; `ping_s` (> 0) is the time between the server's pings."""
         self.market = market
+        self.dialects = listing.every(market, options)
+        self.outgoing: Filter | None = None  # sees and changes all that is sent to clients
         self.faults = Faults()
         self.sessions: set[Session] = set()
         self._ping_s = ping_s
@@ -41,6 +51,7 @@ class Server:
         self.market.epoch_ms = time.time_ns() // 1_000_000
         self._tick()
         self._ping()
+        self._idle()
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -61,16 +72,41 @@ class Server:
         """Say whether a client's ping is to be answered."""
         return not self.faults.mute_pings
 
+    def converse(self, asked: Asked) -> Talk | int:
+        """Begin a WebSocket client's conversation, or return the HTTP status that refuses it."""
+        dialect = listing.of_stream(self.dialects, asked)
+        return NOT_FOUND if dialect is None else dialect.talk(asked, self._loop.time())
+
+    def heard(self, session: Session, text: str) -> None:
+        """Answer a client's text."""
+        assert session.talk is not None
+        self.deliver(session, session.talk.answer(text))
+
+    def deliver(self, session: Session, words: Sequence[Message | Close]) -> None:
+        """Send a client's own messages, and end its connection if that is among them."""
+        messages = [word for word in words if isinstance(word, Message)]
+        self._send(session, self.faults.marked(messages, self._loop.time()))
+        for word in words:
+            if isinstance(word, Close):
+                session.close(word.code, word.reason)
+
+    def _send(self, session: Session, messages: list[Message]) -> None:
+        """Send what is not lost: every message of every dialect passes here, or its shortcut in `_broadcast`."""
+        kept = [message for message in messages if message.kind != LOST]
+        data = b"".join([wire(message) for message in (self.outgoing(session, kept) if self.outgoing else kept)])
+        if data:
+            session.say(data)
+
     def rest_reply(self, method: str, target: str, body: bytes) -> rest.Reply:
         """Answer one HTTP request: control, or market data."""
         if target == "/control":
             return self._control(method, body)
-        if failure := self.faults.rest_failure():
+        asked = Asked.of(method, target)
+        dialect = listing.of_rest(self.dialects, asked.path)
+        if failure := self.faults.rest_failure(dialect):
             return failure
-        book = self.market.book
-        if target.startswith("/api/v3/depth") and self.faults.takes_old_snapshot():
-            book = self._old_book()
-        return rest.answer(method, target, book, self.market.epoch_ms + self.market.now_ns // 1_000_000)
+        old = self._old_book() if asked.path in dialect.snapshot_paths and self.faults.takes_old_snapshot() else None
+        return dialect.rest(asked, old)
 
     def _old_book(self) -> Book:
         update_id, bids, asks = self._first_book
@@ -93,21 +129,13 @@ class Server:
 
     def _act(self, asked: dict[str, Any]) -> None:
         """Carry out the part of a control request that happens at once."""
-        if "send" in asked:
-            self._to_all(frames.websocket_text(asked["send"]))
-        if asked.get("shutdown"):
-            notice = f'{{"e":"serverShutdown","E":{time.time_ns() // 1_000_000}}}'
-            for session in list(self.sessions):
-                wrapped = session.subscriptions is not None and session.subscriptions.wrapped
-                text = frames.combined("!serverShutdown", notice) if wrapped else notice
-                session.send(frames.websocket_text(text))
-        if asked.get("cut"):
-            for session in list(self.sessions):
-                session.cut()
-
-    def _to_all(self, data: bytes) -> None:
         for session in list(self.sessions):
-            session.send(data)
+            if "send" in asked:
+                self.deliver(session, (Message(REPLY, "", asked["send"]),))
+            if asked.get("shutdown") and session.talk is not None:
+                self.deliver(session, session.talk.shutdown(time.time_ns() // 1_000_000))
+            if asked.get("cut"):
+                session.cut()
 
     def _tick(self) -> None:
         """Let the market catch up with the clock, send what happened, and wait for what is next."""
@@ -118,37 +146,52 @@ class Server:
             self._slipped_ns += behind_ns
             self.market.epoch_ms += behind_ns // 1_000_000
             due_ns -= behind_ns
-        made = self.market.advance(min(due_ns, self.market.now_ns + LONGEST_STEP_NS))
-        if made and self.sessions:
-            self._broadcast(self.faults.filtered(made, now))
+        made = self._made(min(due_ns, self.market.now_ns + LONGEST_STEP_NS))
+        if any(made.values()):
+            self._broadcast({dialect: self.faults.marked(messages, now) for dialect, messages in made.items()})
         next_s = self._started + (self.market.next_due_ns() + self._slipped_ns) / 1e9
         self._timers["tick"] = self._loop.call_at(max(now + SHORTEST_TICK_S, next_s), self._tick)
 
-    def _broadcast(self, made: list[frames.Frame]) -> None:
-        """Send each client the frames of its streams in one write; equal subscriptions share the same bytes."""
-        encoded: dict[bool, list[bytes]] = {}
-        packed: dict[tuple[frozenset[str], bool], bytes] = {}
+    def _made(self, until_ns: int) -> dict[Dialect, list[Message]]:
+        """Let the market run from beat to beat; return what the dialects with listeners make of it."""
+        market = self.market
+        listened = [dialect for dialect in self.dialects if dialect.wanted]
+        made: dict[Dialect, list[Message]] = {dialect: [] for dialect in listened}
+        while market.now_ns < until_ns:
+            happened = market.happen(min(until_ns, (market.now_ns // BEAT_NS + 1) * BEAT_NS))
+            for dialect in listened:
+                made[dialect] += dialect.make(happened)
+        return made
+
+    def _broadcast(self, made: dict[Dialect, list[Message]]) -> None:
+        """Send each client what it listens to in one write; clients that hear the same share the same bytes."""
+        packed: dict[tuple[Dialect, Hashable], bytes] = {}
         for session in list(self.sessions):
-            assert session.subscriptions is not None
-            key = session.subscriptions.key
-            if key not in packed:
-                streams, wrapped = key
-                if wrapped not in encoded:
-                    encoded[wrapped] = _encoded(made, wrapped=wrapped)
-                heard = zip(made, encoded[wrapped], strict=True)
-                packed[key] = b"".join([data for frame, data in heard if frame[1] in streams])
-            if packed[key]:
-                session.send(packed[key])
+            assert session.talk is not None
+            dialect, key = session.talk.dialect, session.talk.key
+            if not made.get(dialect):
+                continue
+            if key is None or self.outgoing is not None:
+                self._send(session, session.talk.heard(made[dialect]))
+                continue
+            if (dialect, key) not in packed:
+                heard = session.talk.heard(made[dialect])
+                packed[dialect, key] = b"".join([wire(message) for message in heard if message.kind != LOST])
+            if packed[dialect, key]:
+                session.say(packed[dialect, key])
 
     def _ping(self) -> None:
         now = self._loop.time()
         self._timers["ping"] = self._loop.call_at(now + self._ping_s, self._ping)
         if not self.faults.mute_pings:
             for session in list(self.sessions):
-                session.ping(now, PINGS_UNANSWERED * self._ping_s)
+                if session.talk is not None and session.talk.dialect.pings:
+                    session.ping(now, PINGS_UNANSWERED * self._ping_s)
 
-
-def _encoded(made: list[frames.Frame], *, wrapped: bool) -> list[bytes]:
-    if wrapped:
-        return [frames.websocket_text(frames.combined(stream, data)) for _, stream, data in made]
-    return [frames.websocket_text(data) for _, _, data in made]
+    def _idle(self) -> None:
+        """Let the dialects say and close what time alone makes them."""
+        now = self._loop.time()
+        self._timers["idle"] = self._loop.call_at(now + IDLE_S, self._idle)
+        for session in list(self.sessions):
+            if session.talk is not None:
+                self.deliver(session, session.talk.idle(now, session.sent_s, session.heard_s))

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import deque
 from typing import Final, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 import h11
 from wsproto import ConnectionType, WSConnection
@@ -21,12 +20,13 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from pytrader.sandbox import frames, rest
-from pytrader.sandbox.subscriptions import Subscriptions
+from pytrader.sandbox import rest
+from pytrader.sandbox.dialects.dialect import Asked, Talk
 
 MOST_BODY_BYTES: Final = 1 << 20
 MOST_UNSENT_BYTES: Final = 32 << 20  # a client that reads slower than this much behind is dropped
-MOST_MESSAGES_A_SECOND: Final = 5
+MOST_CLOSE_REASON: Final = 123  # bytes, of RFC 6455
+ABNORMAL: Final = 1006  # the code of a connection that ends without a close frame
 
 
 class Exchange(Protocol):
@@ -43,9 +43,15 @@ class Exchange(Protocol):
     def rest_reply(self, method: str, target: str, body: bytes) -> rest.Reply:
         """Answer one HTTP request."""
 
+    def converse(self, asked: Asked) -> Talk | int:
+        """Begin a WebSocket client's conversation, or return the HTTP status that refuses it."""
+
+    def heard(self, session: "Session", text: str) -> None:
+        """Answer a client's text."""
+
 
 class Session(asyncio.Protocol):
-    """One connection. `subscriptions` is None until it has become a WebSocket."""
+    """One connection. `talk` is None until it is a WebSocket; `sent_s`, `heard_s`: when a message last went, came."""
 
     def __init__(self, exchange: Exchange) -> None:
         """Wait for the first bytes."""
@@ -55,9 +61,10 @@ class Session(asyncio.Protocol):
         self._request: h11.Request | None = None
         self._body = b""
         self._text = ""  # of a message that is still coming
-        self._messages: deque[float] = deque(maxlen=MOST_MESSAGES_A_SECOND + 1)
+        self._messages: deque[float] = deque()
         self._unanswered_since: float | None = None
-        self.subscriptions: Subscriptions | None = None
+        self.talk: Talk | None = None
+        self.sent_s = self.heard_s = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless new ones are being refused."""
@@ -69,6 +76,8 @@ class Session(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Hear nothing any more."""
         self._exchange.sessions.discard(self)
+        if self.talk is not None:
+            self.talk.end()
 
     def data_received(self, data: bytes) -> None:
         """Feed bytes to the protocol that the connection speaks now."""
@@ -89,6 +98,11 @@ class Session(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.write(data)
 
+    def say(self, data: bytes) -> None:
+        """Write frames that the client takes for messages."""
+        self.sent_s = time.monotonic()
+        self.send(data)
+
     def ping(self, now: float, deadline_s: float) -> None:
         """Send the server's ping, or drop a client that has answered none for `deadline_s`."""
         if self._unanswered_since is None:
@@ -102,6 +116,15 @@ class Session(asyncio.Protocol):
     def cut(self) -> None:
         """Drop the connection without a word."""
         self._transport.abort()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with a close frame, or without one if the code is 1006."""
+        if code == ABNORMAL:
+            self.cut()
+        else:
+            self._write(CloseConnection(code=code, reason=reason[:MOST_CLOSE_REASON]))
+            self._transport.close()
+        self._exchange.sessions.discard(self)
 
     def _http_events(self) -> None:
         while True:
@@ -143,7 +166,7 @@ class Session(asyncio.Protocol):
         websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
         self._websocket_events()
         early, _ = self._http.trailing_data  # sent by a client that did not wait for our answer
-        if early and self.subscriptions is not None:
+        if early and self.talk is not None:
             websocket.receive_data(early)
             self._websocket_events()
 
@@ -153,19 +176,17 @@ class Session(asyncio.Protocol):
             if isinstance(event, Request):
                 self._accept(event)
             elif self._exceeds_rate():
-                self._write(CloseConnection(code=1008, reason="Too many requests"))
-                self._transport.close()
+                self.close(1008, "Too many requests")
                 return
             else:
                 self._websocket_event(event)
 
     def _websocket_event(self, event: Event) -> None:
-        assert self.subscriptions is not None
         if isinstance(event, TextMessage):
             self._text += event.data
             if event.message_finished:
-                self.send(frames.websocket_text(self.subscriptions.reply(self._text)))
-                self._text = ""
+                text, self._text, self.heard_s = self._text, "", time.monotonic()
+                self._exchange.heard(self, text)
         elif isinstance(event, Ping) and self._exchange.answers_pings():
             self._write(event.response())
         elif isinstance(event, Pong):
@@ -175,25 +196,29 @@ class Session(asyncio.Protocol):
             self._transport.close()
 
     def _accept(self, request: Request) -> None:
-        url = urlsplit(request.target)
-        streams = parse_qs(url.query).get("streams", [""])[0].split("/")
-        if url.path == "/stream":
-            self.subscriptions = Subscriptions([name for name in streams if name], wrapped=True)
-        elif url.path == "/ws" or url.path.startswith("/ws/"):
-            streams = url.path.removeprefix("/ws").split("/")
-            self.subscriptions = Subscriptions([name for name in streams if name], wrapped=False)
-        else:
-            self._write(RejectConnection(status_code=404, headers=[(b"content-length", b"0")], has_body=True))
+        assert self._request is not None
+        headers = {name.decode(): value.decode("latin-1") for name, value in self._request.headers}
+        talk = self._exchange.converse(Asked.of("GET", request.target, headers))
+        if isinstance(talk, int):
+            self._write(RejectConnection(status_code=talk, headers=[(b"content-length", b"0")], has_body=True))
             self._write(RejectData(data=b""))
             self._transport.close()
             return
+        self.talk = talk
+        self.sent_s = self.heard_s = time.monotonic()
         self._write(AcceptConnection())
         self._exchange.sessions.add(self)
 
     def _exceeds_rate(self) -> bool:
         """Count one message of the client: text, ping and pong alike."""
-        self._messages.append(time.monotonic())
-        return len(self._messages) > MOST_MESSAGES_A_SECOND and self._messages[-1] - self._messages[0] < 1.0
+        most = self.talk.dialect.most_messages_a_second if self.talk is not None else None
+        if most is None:
+            return False
+        now = time.monotonic()
+        self._messages.append(now)
+        while now - self._messages[0] >= 1.0:
+            self._messages.popleft()
+        return len(self._messages) > most
 
     def _write(self, event: Event) -> None:
         assert self._websocket is not None

@@ -1,0 +1,200 @@
+"""The faults on request, in every dialect: over real connections."""
+
+import json
+import struct
+import time
+from itertools import pairwise
+
+import pytest
+import websocket
+from sandbox_clients import control, fetch
+from sandbox_lines import Sbe
+
+pytest_plugins = ("sandbox_fixtures",)
+
+BYBIT, OKX, COINBASE = "/v5/public/spot", "/ws/v5/public", "/"
+USDM, SBE = "/usdm/stream?streams=btcusdt@depth@100ms", "/sbe/stream?streams=btcusdt@depth"
+OPENING = {
+    BYBIT: '{"op":"subscribe","args":["orderbook.200.BTCUSDT"]}',
+    OKX: '{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"}]}',
+    COINBASE: '{"type":"subscribe","channel":"level2","product_ids":["BTC-USDT"]}',
+}
+SNAPSHOTS = {  # REST path, and where the id of its body stands
+    "/v5/market/orderbook?category=spot&symbol=BTCUSDT&limit=50": ("result", "seq"),
+    "/api/v5/market/books?instId=BTC-USDT&sz=5": ("data", 0, "seqId"),
+    "/fapi/v1/depth?symbol=BTCUSDT": ("lastUpdateId",),
+    "/api/v3/depth?symbol=BTCUSDT": ("lastUpdateId",),
+}
+EVERY = pytest.mark.parametrize("path", [BYBIT, OKX, COINBASE, USDM, SBE])
+
+
+@pytest.fixture
+def opened(offline):
+    """Give a function that connects and subscribes to a dialect's book; all are closed at the end."""
+    clients = []
+
+    def opens(path):
+        client = websocket.create_connection(offline.ws_url + path, timeout=10, header=["X-MBX-APIKEY: k"])
+        clients.append(client)
+        if path in OPENING:
+            client.send(OPENING[path])
+        return client
+
+    yield opens
+    for client in clients:
+        client.shutdown()
+
+
+def link(message):
+    """Return (what a frame of book changes follows, what follows it), or None for another message."""
+    if isinstance(message, bytes):
+        frame = Sbe(message)
+        return frame.field("q", 8) - 1, frame.field("q", 16)
+    frame = json.loads(message)
+    if "sequence_num" in frame:
+        return frame["sequence_num"] - 1, frame["sequence_num"]
+    data = frame.get("data")
+    if isinstance(data, list):
+        return (data[0]["prevSeqId"], data[0]["seqId"]) if frame.get("action") == "update" else None
+    if not data or frame.get("type") == "snapshot":
+        return None
+    return (data["pu"], data["u"]) if "pu" in data else (data["u"] - 1, data["u"])
+
+
+def links(client, count):
+    """Return the links of the next frames of book changes."""
+    found = []
+    while len(found) < count:
+        if one := link(client.recv()):
+            found.append(one)
+    return found
+
+
+def breaks(found):
+    """Return how many frames do not follow the one before."""
+    return sum(one[1] != other[0] for one, other in pairwise(found))
+
+
+@EVERY
+def test_a_dropped_frame_breaks_each_dialects_chain(offline, opened, path):
+    """Once, and unbroken before."""
+    client = opened(path)
+    before = links(client, 4)
+    control(offline, drop_depth=1)
+    found = before + links(client, 14)
+    assert breaks(before) == 0
+    assert breaks(found) == 1
+
+
+@EVERY
+def test_a_stall_is_silence_and_then_a_break(offline, opened, path):
+    """No book changes for its time."""
+    client = opened(path)
+    before = links(client, 2)
+    control(offline, stall_s=0.7)
+    longest, last, found = 0.0, time.monotonic(), before
+    while breaks(found) == 0:
+        found += links(client, 1)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert longest >= 0.4
+
+
+@EVERY
+def test_cut_ends_each_dialects_connection(offline, opened, path):
+    """Without a close frame."""
+    client = opened(path)
+    links(client, 1)
+    control(offline, cut=True)
+    with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionResetError)):
+        links(client, 1_000)
+
+
+def test_the_shutdown_notice_is_each_exchanges_own(offline, opened):
+    """OKX 64008, Bybit's status topic, Binance's event; Coinbase and Bybit's market data just close."""
+    clients = {path: opened(path) for path in (BYBIT, OKX, COINBASE, USDM, SBE, "/v5/public/misc/status")}
+    clients["/v5/public/misc/status"].send('{"op":"subscribe","args":["system.status"]}')
+    for path, client in clients.items():
+        links(client, 1) if "misc" not in path else client.recv()
+    control(offline, shutdown=True)
+    wanted = {
+        OKX: '"code":"64008"',
+        USDM: "serverShutdown",
+        SBE: "serverShutdown",
+        "/v5/public/misc/status": "system.status",
+    }
+    for path, client in clients.items():
+        while True:
+            opcode, data = client.recv_data()
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                assert path in (BYBIT, COINBASE)
+                assert data[:2] == struct.pack(">H", 1012)
+                break
+            if opcode == websocket.ABNF.OPCODE_TEXT and wanted.get(path, "nothing") in data.decode():
+                break
+
+
+@pytest.mark.parametrize(("path", "where"), SNAPSHOTS.items())
+def test_old_snapshots_are_the_first_books(offline, path, where):
+    """Once; the next is as new as the market."""
+    time.sleep(0.3)
+    control(offline, old_snapshots=1)
+    ids = []
+    for _ in range(2):
+        body = fetch(offline, path)[2]
+        for key in where:
+            body = body[key]
+        ids.append(body)
+    assert ids[0] < ids[1]
+    assert ids[0] in (50_000_000_000, 350_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "value"),
+    [
+        ("/v5/market/time", "retCode", 10006),
+        ("/api/v5/public/time", "code", "50011"),
+        ("/api/v3/brokerage/time", "error", "RESOURCE_EXHAUSTED"),
+        ("/fapi/v1/time", "code", -1003),
+    ],
+)
+def test_failing_rest_calls_speak_each_exchanges_words(offline, path, key, value):
+    """429 once, then 200."""
+    control(offline, rest_status=429)
+    status, headers, body = fetch(offline, path)
+    assert (status, headers["Retry-After"], body[key]) == (429, "1", value)
+    assert fetch(offline, path)[0] == 200
+
+
+def test_muted_pings_mute_application_pings_and_heartbeats(offline, opened):
+    """Of OKX, Bybit and Coinbase; data goes on."""
+    control(offline, mute_pings=True)
+    okx, bybit, coinbase = opened(OKX), opened(BYBIT), opened(COINBASE)
+    okx.send("ping")
+    bybit.send('{"op":"ping"}')
+    coinbase.send('{"type":"subscribe","channel":"heartbeats"}')
+    assert all('"pong"' not in bybit.recv() for _ in range(12))
+    assert all(okx.recv() != "pong" for _ in range(12))
+    until, channels = time.monotonic() + 1.6, set()
+    while time.monotonic() < until:
+        channels.add(json.loads(coinbase.recv())["channel"])
+    assert channels == {"l2_data", "subscriptions"}
+
+
+def test_a_text_on_request_reaches_every_dialect(offline, opened):
+    """As it is."""
+    for path in (BYBIT, OKX, COINBASE, USDM):
+        client = opened(path)
+        links(client, 1)
+        control(offline, send='{"odd":')
+        while client.recv() != '{"odd":':
+            pass
+
+
+def test_coinbase_drops_a_client_that_does_not_subscribe_within_5_seconds(offline):
+    """With a close frame."""
+    client = websocket.create_connection(offline.ws_url + "/", timeout=10)
+    began = time.monotonic()
+    opcode, data = client.recv_data()
+    assert (opcode, data[:2]) == (websocket.ABNF.OPCODE_CLOSE, struct.pack(">H", 1008))
+    assert 4.5 <= time.monotonic() - began <= 9
+    client.shutdown()
