@@ -97,9 +97,10 @@ impl Replay {
             Kind::End if self.connection != 0 && self.connection != connection => {}
             Kind::End | Kind::Run => self.disconnect(),
             Kind::Takeover => {
-                let heir = self.heir.take_if(|(began, _)| *began == connection);
-                let (_, mut heir) = heir.ok_or(BadRecord)?;
-                self.market.take_over(&mut heir);
+                match self.heir.take_if(|(began, _)| *began == connection) {
+                    Some((_, mut heir)) => self.market.take_over(&mut heir),
+                    None => self.market.disconnected(), // its beginning is among what was lost
+                }
                 self.connection = connection;
             }
             Kind::Lost => {
