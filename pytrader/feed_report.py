@@ -172,7 +172,7 @@ def report(seen: Seen, counters: dict[str, int]) -> dict[str, Any]:
         },
         **{name: counters[name] for name in COUNTS},
         "inter_arrival_ns": histogram(silences) if timed else None,
-        "lag_ns": {**_quantiles(seen.lags), "histogram": histogram(seen.lags)} if seen.lags else None,
+        "lag_ns": {**_quantiles(seen.lags), "beyond_least": histogram(_beyond_least(seen.lags))} if seen.lags else None,
     }
 
 
@@ -208,6 +208,12 @@ def histogram(values: Sequence[int]) -> list[tuple[int | None, int]]:
     return list(zip([*EDGES, None], counts, strict=True))
 
 
+def _beyond_least(lags: Sequence[int]) -> list[int]:
+    """Return each lag less the least: what is left has nothing of the difference between the two clocks."""
+    least = min(lags, default=0)
+    return [lag - least for lag in lags]
+
+
 def _quantiles(values: Sequence[int]) -> dict[str, int]:
     row = sorted(values)
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -240,7 +246,8 @@ def describe(row: dict[str, Any]) -> str:
         lines += ["Time between two frames", *bars(row["inter_arrival_ns"])]
     if row["lag_ns"] is not None:
         named = ", ".join(f"{name} {duration(row['lag_ns'][name])}" for name in ("min", "p50", "p90", "p99", "max"))
-        lines += [f"Lag       event to receive time, by two clocks: {named}", *bars(row["lag_ns"]["histogram"])]
+        lines += [f"Lag       event to receive time, by two clocks: {named}", "Lag beyond the least"]
+        lines += bars(row["lag_ns"]["beyond_least"])
     else:
         lines.append("Lag       unknown: no event times, or no receive times in UTC")
     return "\n".join(lines)
@@ -282,7 +289,7 @@ def draw(rows: Sequence[tuple[dict[str, Any], Seen]], path: Path) -> None:
         rate.set(title=f"{row['market']}: frames over time", xlabel="s")
         for axis, title, values in (
             (between, "time between two frames", _silences(seen) if seen.timed else []),
-            (lag, "event to receive time", seen.lags),
+            (lag, "lag beyond the least", _beyond_least(seen.lags)),
         ):
             axis.hist([value / 1e6 for value in values], bins=100, log=True)
             axis.set(title=title, xlabel="ms")

@@ -136,6 +136,8 @@ def test_recorded_session_of_the_real_engine_replays_to_the_same_book_at_every_m
     seen = {}
     with App(load(words, {}, None), tmp_path / PROFILE) as app:
         assert app.trader.wait_synced()
+        names = [worker.name for worker in app._workers]
+        assert names.index("recorder") < names.index("snapshot-binance"), "what is stopped last hears all"
         while len(seen) < 40:
             before = app.book.counters()["frames"]
             moment = state(app.book)[:-1]
