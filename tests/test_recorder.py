@@ -280,6 +280,43 @@ def test_kill_leaves_whole_segments_and_one_readable_torn_one(market, tmp_path):
     assert played.replay.top().sync == "live"
 
 
+RECORD_FOR_EVER = """
+import sys; from pathlib import Path; from test_recorder import begun, ticks
+recording = begun(Path(sys.argv[1]), max_mb=8)
+recording.write()
+print(flush=True)
+recording.feed(ticks(11, 10**9), every=200)
+"""
+
+
+def test_kills_at_any_moment_of_rotation_leave_a_folder_that_replays(tmp_path):
+    """Ten programs, one after the other in one folder at its bound: no segment is damaged, none is missing."""
+    env = environment()
+    env["PYTHONPATH"] += f":{Path(__file__).parent}"
+    for trial in range(10):
+        command = [sys.executable, "-c", RECORD_FOR_EVER, tmp_path]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            sleep(0.2 + 0.13 * trial)
+            child.kill()
+        played = play(tmp_path / MARKET)
+        counters = played.replay.counters()
+        assert played.missing == []
+        assert (counters["gaps"], counters["crossed"], counters["refused"], played.lost) == (0, 0, 0, 0)
+        assert played.replay.top().sync == "live"
+    files = segments(tmp_path / MARKET)
+    assert sum(file.path.stat().st_size for file in files) <= 9_000_000
+    assert files[0].number > 1
+    assert len(files) > 5
+
+
+def test_engine_that_records_and_was_never_started_leaves_the_folder_free(market, tmp_path):
+    """The next one can record there."""
+    words = {"stream_url": market.ws_url, "rest_url": market.rest_url, "record": str(tmp_path / "r")}
+    for _ in range(2):
+        assert App(load(words, {}, None), tmp_path / PROFILE).stop() == []
+
+
 def test_torn_segment_reads_as_far_as_it_goes_wherever_it_was_torn(tmp_path):
     """No cut makes an error, a half record or a frame that was none."""
     recording = begun(tmp_path)
