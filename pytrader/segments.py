@@ -30,7 +30,7 @@ READ_BYTES = 1 << 20
 GZIP = 31  # zlib's word for a gzip stream of the largest window
 _NAME = re.compile(r"([0-9]{6,9})(\.rec\.gz(?:\.part)?)")
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]{6,9}\.rec\.gz)")
-_KINDS = b"frame|snapshot|begin|end|takeover|lost|book|run|segment"
+_KINDS = b"frame|snapshot|begin|end|takeover|lost|book|run|segment|diverged"
 _HEAD = re.compile(rb"(" + _KINDS + rb") (-?[0-9]{1,19}) ([0-9]{1,10}) ([0-9]{1,9}) ")
 
 

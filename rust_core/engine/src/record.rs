@@ -33,11 +33,13 @@ pub enum Kind {
     Run = 7,
     /// The first record of a run's later segments; its payload is that of the run.
     Segment = 8,
+    /// A fetched book said something else than the live one, which is unsynced for that.
+    Diverged = 9,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Frame,
         Kind::Snapshot,
         Kind::Begin,
@@ -47,6 +49,7 @@ impl Kind {
         Kind::Book,
         Kind::Run,
         Kind::Segment,
+        Kind::Diverged,
     ];
 
     /// The word in a recording.
@@ -61,6 +64,7 @@ impl Kind {
             Kind::Book => "book",
             Kind::Run => "run",
             Kind::Segment => "segment",
+            Kind::Diverged => "diverged",
         }
     }
 

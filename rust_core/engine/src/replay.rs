@@ -110,6 +110,7 @@ impl Replay {
             Kind::Book if self.market.restore(payload) => self.connection = connection,
             Kind::Book => return Err(BadRecord),
             Kind::Segment => {}
+            Kind::Diverged => self.market.diverged(),
         }
         Ok(())
     }

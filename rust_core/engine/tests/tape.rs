@@ -89,6 +89,12 @@ fn a_takeover_whose_beginning_was_lost_unsyncs_instead_of_inventing() {
 }
 
 #[test]
+fn a_book_that_an_audit_refuted_is_unsynced_in_the_replay_too() {
+    let replay = played(&Story::begun().tell(Kind::Diverged, 1, b""));
+    assert_eq!((best(&replay).0, replay.market().top().doubt), (Sync::Desynced, Doubt::Diverged));
+}
+
+#[test]
 fn a_checkpoint_goes_on_as_the_market_that_made_it() {
     let mut whole = played(&Story::begun().tell(Kind::End, 1, b"").tell(Kind::Begin, 2, b""));
     let rest = Story::default().tell(Kind::Frame, 2, &depth(9, 9, "104")).tell(Kind::Snapshot, 2, &snapshot(8));

@@ -57,6 +57,12 @@ impl Market {
         serde_json::to_vec(&made).ok()
     }
 
+    /// A book that was fetched for comparison differed when this was recorded: a live one is unsynced again.
+    pub fn diverged(&mut self) {
+        self.book.doubt_if_live(Doubt::Diverged);
+        self.publish();
+    }
+
     /// Goes on from a checkpoint, unless the book is live; false for what is none. A market that has seen no frame takes
     /// over the counts too.
     pub fn restore(&mut self, checkpoint: &[u8]) -> bool {
