@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from pytrader import halt_file
 from pytrader import journal as journals
-from pytrader._core import Book, Desk, Simulator, format_e8
+from pytrader._core import Book, Desk, Simulator, Tape, format_e8
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
@@ -22,6 +22,7 @@ from pytrader.lines import Market, line_of
 from pytrader.loosening import LooserLimits, refused
 from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
+from pytrader.recorder import Recorder
 from pytrader.trader import Trader
 from pytrader.venues import VENUES
 
@@ -146,11 +147,23 @@ class App:
         parts: dict[str, Part] = {
             "journal": self.dispatch,
             "execution": self.executor,
+            **self._recorders(),
             f"snapshot-{venue.name}": Snapshots(self.feed),
             f"feed-{venue.name}": self.feed,
             "clock": self.clock,
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
+
+    def _recorders(self) -> dict[str, Part]:
+        """Return the recorder, if one is asked for; it is started before the feed and stopped after it."""
+        settings = self.settings
+        if settings.record is None:
+            return {}
+        tape, max_bytes = Tape(), settings.record_max_mb * 1_000_000
+        names = {"venue": settings.venue, "symbol": settings.symbol}
+        recorder = Recorder(tape, settings.record, **names, max_bytes=max_bytes, log=self.log)
+        self.book.set_tape(tape)
+        return {"recorder": recorder}
 
     def _take_up(self, seed: int, confirm: Callable[[Looser], bool]) -> list[int]:
         """Take up the journal, once looser limits are confirmed; return the orders that rest again."""

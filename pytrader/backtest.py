@@ -101,6 +101,8 @@ def is_asked_for(arguments: argparse.Namespace) -> bool:
             if getattr(arguments, name) is not None:
                 raise UsageError(f"--{name.replace('_', '-')} needs --orders")
         return False
+    if arguments.frames.is_dir():
+        raise UsageError("orders are replayed on a file of frames, not on a folder of --record")
     if arguments.tops is not None:
         raise UsageError("--tops is written without --orders only")
     if (arguments.venue, arguments.symbol) != (RULES["venue"], RULES["symbol"]):

@@ -1,4 +1,4 @@
-"""The command line: `pytrader demo`, `run`, `halt`, `replay`, `status`, `export`, `sandbox`, `config`."""
+"""The command line: `pytrader demo`, `run`, `halt`, `replay`, `feed-report`, `status`, `export` and more."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ EXAMPLES = """examples:
   pytrader halt news at 14:00              stop a running engine from outside
   pytrader export csv --what fills         every fill as CSV
   pytrader replay frames.jsonl.gz --json   feed a recording through the book
+  pytrader run --record ~/frames           keep every frame that is received
+  pytrader replay ~/frames                 feed them through the book again
+  pytrader feed-report ~/frames            rates, silences, gaps and lags in them
 
 exit codes: 0 ok, 1 error, 2 usage or configuration, 3 an order was refused by risk, 4 looser limits were not
 confirmed, 5 no or stale data"""
@@ -134,13 +137,17 @@ def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from pytrader import replay
+    from pytrader import feed_report, replay
     from pytrader.sandbox import command as sandbox
 
     replayer = commands.add_parser("replay", help="feed recorded frames through the decoder and the book")
     replay.add_arguments(replayer)
     replayer.add_argument("--data-dir", help="taken for uniformity; a replay writes only where --journal says")
     replayer.set_defaults(run=replay.run)
+    reporter = commands.add_parser("feed-report", help="rates, silences, gaps and lags of a recording")
+    feed_report.add_arguments(reporter)
+    reporter.add_argument("--data-dir", help="taken for uniformity; a report writes only where --png says")
+    reporter.set_defaults(run=feed_report.run)
     market = commands.add_parser("sandbox", help="run the offline market alone")
     sandbox.add_arguments(market)
     market.add_argument("--data-dir", help="taken for uniformity; the offline market keeps nothing")

@@ -11,15 +11,24 @@ import orjson
 
 from pytrader import backtest
 from pytrader._core import Replay, Top, format_e8
+from pytrader.playback import play
 from pytrader.recording import ReplayError, blocks, open_lines, read_bytes
+from pytrader.segments import recordings_in
 
 if TYPE_CHECKING:
     import argparse
 
+    from pytrader.playback import Played
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to `parser`."""
-    parser.add_argument("frames", type=Path, metavar="FRAMES", help="recorded frames, one a line, plain or gzip")
+    parser.add_argument(
+        "frames",
+        type=Path,
+        metavar="FRAMES",
+        help="recorded frames, one a line, plain or gzip; or a folder of --record",
+    )
     parser.add_argument("--snapshot", type=Path, metavar="FILE", help="body of the venue's depth snapshot")
     parser.add_argument("--venue", default="binance", help="whose frames they are (default: %(default)s)")
     parser.add_argument("--symbol", default="BTCUSDT", help="the market in them (default: %(default)s)")
@@ -36,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if backtest.is_asked_for(arguments):
             return backtest.run(arguments)
+        if arguments.frames.is_dir():
+            return _run_recordings(arguments)
         replay = replay_files(
             arguments.frames,
             venue=arguments.venue,
@@ -49,6 +60,29 @@ def run(arguments: argparse.Namespace) -> int:
         return 2 if isinstance(error, backtest.UsageError) else 1
     print(orjson.dumps(report(replay)).decode() if arguments.json else describe(replay))
     return 0
+
+
+def _run_recordings(arguments: argparse.Namespace) -> int:
+    """Replay each market of a folder; with --json one line for each."""
+    if arguments.snapshot is not None or arguments.recv_ns is not None:
+        raise ReplayError("a recorded folder brings its own snapshots and receive times")
+    folders = recordings_in(arguments.frames)
+    if arguments.tops is not None and len(folders) > 1:
+        raise ReplayError(f"--tops takes one market: {', '.join(map(str, folders))}")
+    for folder in folders:
+        with ExitStack() as stack:
+            out = None if arguments.tops is None else stack.enter_context(arguments.tops.open("w", encoding="ascii"))
+            played = play(folder, out)
+        if arguments.json:
+            print(orjson.dumps({**report(played.replay), **played.facts()}).decode())
+        else:
+            print(describe_recording(played))
+    return 0
+
+
+def describe_recording(played: Played) -> str:
+    """Return the report of one recorded market for a person."""
+    return "\n".join([f"Market    {played.market}", *played.notes(), describe(played.replay)])
 
 
 def replay_files(

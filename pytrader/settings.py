@@ -118,6 +118,15 @@ class Settings:
     ca_file: Path | None = _row(kinds.optional(_FILE), "", "PEM file", "one more root certificate to trust")
     scenario: str = _row(_MOOD, "calm", "", "mood of the offline market (demo)")
     market_seed: int = _row(_SEED, "1", "", "seed of the offline market (demo)")
+    record: Path | None = _row(
+        kinds.optional(kinds.Kind(kinds.path, "a folder")),
+        "",
+        "",
+        "folder for a recording of every frame (docs/recording.md); nothing = none is made",
+    )
+    record_max_mb: int = _row(
+        kinds.whole(8, 1_000_000), "1024", "MB", "size of one market's recording; at it the oldest segments go first"
+    )
     color: str = _row(kinds.choice("auto", "never"), "auto", "", "colours; NO_COLOR and TERM=dumb also turn them off")
     binance_testnet_api_key: Secret | None = _secret("Binance spot testnet key")
     binance_testnet_api_secret: Secret | None = _secret("Binance spot testnet secret")

@@ -44,7 +44,7 @@ from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
 from pytrader.settings import SettingsError
 from pytrader.venues import VenueError
 
-COMMANDS = ("demo", "run", "status", "export", "halt", "replay", "sandbox", "config")
+COMMANDS = ("demo", "run", "status", "export", "halt", "replay", "feed-report", "sandbox", "config")
 
 
 @pytest.fixture(scope="module")

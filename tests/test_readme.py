@@ -24,8 +24,8 @@ def test_the_python_example_runs_and_prints_what_it_says():
 
 def test_every_command_of_the_table_exists():
     """Each command that the README names answers --help."""
-    named = set(re.findall(r"^\| `pytrader (\w+)", README, re.MULTILINE))
-    assert named == {"demo", "run", "status", "export", "halt", "replay", "sandbox", "config"}
+    named = set(re.findall(r"^\| `pytrader ([\w-]+)", README, re.MULTILINE))
+    assert named == {"demo", "run", "status", "export", "halt", "replay", "feed-report", "sandbox", "config"}
     for command in named:
         words = [sys.executable, "-m", "pytrader", command, "--help"]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)

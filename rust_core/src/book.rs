@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 
 use crate::clock;
 use crate::mailbox::{Mailbox, Wake};
+use crate::tape::{Recorded, Tape};
 
 /// Best bid and ask at one moment. Prices and sizes are integers of 10⁻⁸; a size of 0 means that the side is empty.
 #[pyclass(frozen, get_all, module = "pytrader._core")]
@@ -89,6 +90,7 @@ pub(crate) struct Book {
     latency: Arc<Stage>,
     watch: Arc<CrossWatch>,
     mailbox: Mailbox,
+    recorded: Recorded,
     last_refusal: Mutex<Option<WireError>>,
 }
 
@@ -112,6 +114,7 @@ impl Book {
     #[inline]
     pub(crate) fn ingest(&self, frame: &[u8], recv_ns: i64) -> Applied {
         let mut market = self.locked();
+        self.recorded.frame(frame, recv_ns);
         let applied = market.apply(frame, recv_ns);
         self.after(&market, applied);
         applied
@@ -121,6 +124,7 @@ impl Book {
     pub(crate) fn ingest_timed(&self, frame: &[u8], recv_ns: i64) -> Applied {
         let start_ns = clock::mono_ns();
         let mut market = self.locked();
+        self.recorded.frame(frame, recv_ns);
         let applied = market.apply(frame, recv_ns);
         self.latency.record((clock::mono_ns() - start_ns).max(0) as u64);
         self.after(&market, applied);
@@ -138,9 +142,16 @@ impl Book {
         outcome
     }
 
+    /// A connection begins to drive the book.
+    pub(crate) fn connected(&self) {
+        let _in_order = self.locked();
+        self.recorded.begin();
+    }
+
     /// The connection ended: the book is unsynced until the next one has been bridged.
     pub(crate) fn disconnected(&self) {
         let mut market = self.locked();
+        self.recorded.end();
         market.disconnected();
         self.mailbox.set_wanted(market.wants_snapshot());
     }
@@ -154,6 +165,7 @@ impl Book {
     }
 
     fn offer(&self, market: &mut Market, body: &[u8]) -> SnapshotOutcome {
+        self.recorded.snapshot(body);
         let outcome = market.offer_snapshot(body);
         if let SnapshotOutcome::Refused(error) = outcome {
             self.note_refusal(error);
@@ -199,6 +211,7 @@ impl Book {
             published,
             watch,
             mailbox: Mailbox::default(),
+            recorded: Recorded::default(),
             last_refusal: Mutex::new(None),
         })
     }
@@ -220,6 +233,7 @@ impl Book {
     /// Takes one frame received at `recv_ns` (monotonic) and returns bid, bid size, ask and ask size, all × 10⁻⁸.
     fn apply_top(&self, frame: &[u8], recv_ns: i64) -> (i64, i64, i64, i64) {
         let mut market = self.locked();
+        self.recorded.frame(frame, recv_ns);
         let applied = market.apply(frame, recv_ns);
         self.after(&market, applied);
         let top = market.top();
@@ -241,6 +255,12 @@ impl Book {
         py.detach(|| self.mailbox.wait_wanted(Duration::from_millis(timeout_ms)))
     }
 
+    /// Appends everything that the book is fed from now on to `tape`. Raises ValueError if it has one already.
+    fn set_tape(&self, tape: &Bound<'_, Tape>) -> PyResult<()> {
+        let _in_order = self.locked();
+        self.recorded.set(tape.get())
+    }
+
     /// The best prices, with their age at `mono_ns` (now, if not given).
     #[pyo3(signature = (mono_ns = None))]
     fn top(&self, mono_ns: Option<i64>) -> Top {
@@ -252,10 +272,7 @@ impl Book {
     /// This is the view that orders are priced on: depth, corrected by a newer top. Raises ValueError for another side.
     #[pyo3(signature = (side, count = 10))]
     fn levels(&self, side: &str, count: usize) -> PyResult<Vec<(i64, i64)>> {
-        let mut view = View::default();
-        self.published.view(&mut view);
-        let levels = view.takes(taker_of(side)?).iter().take(count);
-        Ok(levels.map(|level| (level.price.0, level.quantity.0)).collect())
+        levels_of(&self.published, side, count)
     }
 
     /// Everything counted since the book was made, and the live book's levels a side.
@@ -277,6 +294,14 @@ impl Book {
         let error = self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner);
         error.map(|error| error.to_string())
     }
+}
+
+/// The best `count` levels of a side as readers see them.
+pub(crate) fn levels_of(published: &Published, side: &str, count: usize) -> PyResult<Vec<(i64, i64)>> {
+    let mut view = View::default();
+    published.view(&mut view);
+    let levels = view.takes(taker_of(side)?).iter().take(count);
+    Ok(levels.map(|level| (level.price.0, level.quantity.0)).collect())
 }
 
 /// Who takes the levels of a side.

@@ -8,6 +8,7 @@ mod mailbox;
 mod replay;
 mod rules;
 mod simulator;
+mod tape;
 mod units;
 
 use pyo3::prelude::*;
@@ -25,6 +26,8 @@ mod _core {
     use crate::replay::Replay;
     #[pymodule_export]
     use crate::simulator::Simulator;
+    #[pymodule_export]
+    use crate::tape::Tape;
     #[pymodule_export]
     use crate::units::{format_e8, format_fixed, parse_e8};
 }

@@ -206,6 +206,7 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     fn new(book: &'a Book, waker: &Arc<link::wake::Waker>) -> Driver<'a> {
         let waker = Arc::clone(waker);
+        book.connected();
         book.set_wake(Some(Box::new(move || waker.wake())));
         Driver { book, published: book.published() }
     }

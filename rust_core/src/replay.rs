@@ -7,7 +7,7 @@ use engine::replay::Replay as Recording;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::book::{Top, venue_named};
+use crate::book::{Top, levels_of, venue_named};
 use crate::clock;
 
 struct Session {
@@ -36,6 +36,13 @@ impl Session {
         self.spent_ns += clock::mono_ns() - start_ns;
         count
     }
+
+    fn play(&mut self, records: &[u8]) -> PyResult<usize> {
+        let start_ns = clock::mono_ns();
+        let played = self.recording.play(records);
+        self.spent_ns += clock::mono_ns() - start_ns;
+        played.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
 }
 
 #[pymethods]
@@ -63,6 +70,23 @@ impl Replay {
         py.detach(|| self.session().feed(lines, &recv_ns))
     }
 
+    /// Takes the whole records of a recording at the start of `records`, without the GIL, and returns their length.
+    ///
+    /// Raises ValueError for bytes that are no record; those before them were taken.
+    fn play(&self, py: Python<'_>, records: &[u8]) -> PyResult<usize> {
+        py.detach(|| self.session().play(records))
+    }
+
+    /// Records are missing here: the book is unsynced, and no connection is known.
+    fn disconnect(&self) {
+        self.session().recording.disconnect();
+    }
+
+    /// The live book as the payload of a record, with the connection that feeds it; None while the book is not live.
+    fn checkpoint(&self, py: Python<'_>) -> Option<(u32, Vec<u8>)> {
+        py.detach(|| self.session().recording.checkpoint())
+    }
+
     /// The CSV lines since the last call: frame index, update id, bid, bid size, ask, ask size of the depth book.
     fn take_tops(&self) -> String {
         self.session().recording.take_tops()
@@ -78,5 +102,11 @@ impl Replay {
     /// The best prices after the last frame.
     fn top(&self) -> Top {
         Top::new(self.session().recording.market().top(), 0)
+    }
+
+    /// As `Book.levels`, after the last frame.
+    #[pyo3(signature = (side, count = 10))]
+    fn levels(&self, side: &str, count: usize) -> PyResult<Vec<(i64, i64)>> {
+        levels_of(self.session().recording.published(), side, count)
     }
 }

@@ -1,7 +1,7 @@
 /* Makes the n-th file operation under a journal fail: loaded with LD_PRELOAD, it needs no rights and no other disk.
  *
  * FAILING_IO, read once, names a file that holds the plan while it exists: "SERIAL AT ERRNO ON". Operations that change
- * a file whose name contains journal.sqlite3 are counted from 1 under each new plan. Number AT fails, and with ON 1
+ * a file whose name contains journal.sqlite3, or FAILING_MARK, are counted from 1 under each new plan. Number AT fails, and with ON 1
  * every later one too, until the plan is gone. ERRNO 0 stands for short writes: half of what was asked for is written,
  * and nothing once that is no byte. failing_io_count() tells how many operations the plan has seen.
  */
@@ -18,17 +18,20 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define MARK "journal.sqlite3"
 #define CHANGES (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)
 
 enum verdict { PASS, FAIL, SHORT };
 
-static const char *plan_path;
+static const char *plan_path, *mark = "journal.sqlite3";
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char seen[64]; /* the plan that is counted for */
 static long count;
 
-__attribute__((constructor)) static void configure(void) { plan_path = getenv("FAILING_IO"); }
+__attribute__((constructor)) static void configure(void) {
+    plan_path = getenv("FAILING_IO");
+    if (getenv("FAILING_MARK"))
+        mark = getenv("FAILING_MARK");
+}
 
 long failing_io_count(void) { return count; }
 
@@ -72,7 +75,7 @@ static enum verdict of_handle(int handle) {
     if (length <= 0)
         return PASS;
     path[length] = 0;
-    return strstr(path, MARK) ? judge() : PASS;
+    return strstr(path, mark) ? judge() : PASS;
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -89,7 +92,7 @@ static enum verdict of_handle(int handle) {
             mode = va_arg(more, mode_t);                                                                               \
             va_end(more);                                                                                              \
         }                                                                                                              \
-        if ((flags & CHANGES) && strstr(path, MARK) && judge() == FAIL)                                                \
+        if ((flags & CHANGES) && strstr(path, mark) && judge() == FAIL)                                                \
             return -1;                                                                                                 \
         return REAL(name)(path, flags, mode);                                                                          \
     }

@@ -268,6 +268,11 @@ impl Book {
         })
     }
 
+    /// Says why the book was not live before: for one that goes on from a checkpoint.
+    pub(crate) fn recall(&mut self, doubt: Doubt) {
+        self.doubt = doubt;
+    }
+
     /// Takes a snapshot that was fetched: it holds every update up to `update_id`.
     pub fn offer(&mut self, update_id: u64, bids: &[Level], asks: &[Level]) -> Bridge {
         if self.sync == Sync::Live {

@@ -1,5 +1,6 @@
 //! One market's data path: bytes → wire → book → published, with its counters. One thread at a time writes it.
 
+mod checkpoint;
 mod counters;
 
 use std::sync::Arc;

@@ -5,14 +5,21 @@ use std::sync::Arc;
 
 use crate::market::{Applied, Market};
 use crate::published::Published;
+use crate::record::{BadRecord, Kind, Record};
 use crate::view::Level;
 use crate::wake::{CrossWatch, Signal};
 use crate::wire::{Message, Scratch, Venue, WireError};
 
-/// A market fed line by line. A snapshot is offered to it right before the first frame that it can bridge.
+/// A market fed line by line, or record by record. A snapshot that was given is offered to it right before the first
+/// frame that it can bridge; one that was recorded, where it was offered.
 #[derive(Debug)]
 pub struct Replay {
     market: Market,
+    published: Arc<Published>,
+    /// The connection that feeds the market; 0 between two.
+    connection: u32,
+    /// A connection that began beside it, with a market of its own.
+    heir: Option<(u32, Market)>,
     venue: Venue,
     symbol: Box<[u8]>,
     /// Body and update id of a snapshot that no frame has met yet.
@@ -25,10 +32,12 @@ pub struct Replay {
 impl Replay {
     /// An empty market. With `tops`, one CSV line is written per applied depth frame.
     pub fn new(venue: Venue, symbol: &str, tops: bool) -> Replay {
-        let watch = CrossWatch::new(Arc::new(Signal::default()));
-        let market = Market::new(venue, symbol, Arc::new(Published::new(Arc::new(watch))));
+        let published = unread();
         Replay {
-            market,
+            market: Market::new(venue, symbol, Arc::clone(&published)),
+            published,
+            connection: 0,
+            heir: None,
             venue,
             symbol: symbol.as_bytes().into(),
             snapshot: None,
@@ -59,6 +68,80 @@ impl Replay {
         count
     }
 
+    /// Takes the whole records at the start of `bytes` and returns their length.
+    pub fn play(&mut self, bytes: &[u8]) -> Result<usize, BadRecord> {
+        let mut played = 0;
+        while let Some((record, length)) = Record::read(&bytes[played..])? {
+            self.take(&record)?;
+            played += length;
+        }
+        Ok(played)
+    }
+
+    fn take(&mut self, record: &Record<'_>) -> Result<(), BadRecord> {
+        let Record { kind, recv_ns, connection, payload } = *record;
+        match kind {
+            Kind::Frame => match self.heir_on(connection) {
+                Some(heir) => drop(heir.apply(payload, recv_ns)),
+                None => self.apply(payload, recv_ns),
+            },
+            Kind::Snapshot => {
+                let _counted = self.fed_by(connection).offer_snapshot(payload);
+            }
+            Kind::Begin if self.connection == 0 => self.connection = connection,
+            Kind::Begin => {
+                let symbol = String::from_utf8_lossy(&self.symbol);
+                self.heir = Some((connection, Market::new(self.venue, &symbol, unread())));
+            }
+            Kind::End if self.heir_on(connection).is_some() => self.heir = None,
+            Kind::End if self.connection != 0 && self.connection != connection => {}
+            Kind::End | Kind::Run => self.disconnect(),
+            Kind::Takeover => {
+                match self.heir.take_if(|(began, _)| *began == connection) {
+                    Some((_, mut heir)) => self.market.take_over(&mut heir),
+                    None => self.market.disconnected(), // its beginning is among what was lost
+                }
+                self.connection = connection;
+            }
+            Kind::Lost => {
+                self.heir = None;
+                self.market.disconnected();
+            }
+            Kind::Book if self.market.restore(payload) => self.connection = connection,
+            Kind::Book => return Err(BadRecord),
+            Kind::Segment => {}
+            Kind::Diverged => self.market.diverged(),
+        }
+        Ok(())
+    }
+
+    /// The connection is gone, or so much is missing that what follows cannot be joined to what was before.
+    pub fn disconnect(&mut self) {
+        (self.connection, self.heir) = (0, None);
+        self.market.disconnected();
+    }
+
+    /// The live book as a record's payload, and the connection that feeds it; nothing while it is not live.
+    pub fn checkpoint(&self) -> Option<(u32, Vec<u8>)> {
+        self.market.checkpoint().map(|made| (self.connection, made))
+    }
+
+    /// What readers of the market read.
+    pub fn published(&self) -> &Published {
+        &self.published
+    }
+
+    fn heir_on(&mut self, connection: u32) -> Option<&mut Market> {
+        self.heir.as_mut().filter(|(began, _)| *began == connection).map(|(_, market)| market)
+    }
+
+    fn fed_by(&mut self, connection: u32) -> &mut Market {
+        match &mut self.heir {
+            Some((began, market)) if *began == connection => market,
+            _ => &mut self.market,
+        }
+    }
+
     fn frame(&mut self, line: &[u8], recv_ns: i64) {
         if let Some((body, _)) = self.snapshot.take_if(|(_, update_id)| {
             let message = self.venue.decode(line, &self.symbol, &mut self.scratch);
@@ -67,7 +150,11 @@ impl Replay {
         }) {
             self.market.offer_snapshot(&body);
         }
-        let applied = self.market.apply(line, recv_ns);
+        self.apply(line, recv_ns);
+    }
+
+    fn apply(&mut self, frame: &[u8], recv_ns: i64) {
+        let applied = self.market.apply(frame, recv_ns);
         if let (Applied::Depth, Some(tops)) = (applied, &mut self.tops) {
             write_top(tops, self.next_index, &self.market);
         }
@@ -83,6 +170,12 @@ impl Replay {
     pub fn market(&self) -> &Market {
         &self.market
     }
+}
+
+/// A face that nobody waits at.
+fn unread() -> Arc<Published> {
+    let watch = CrossWatch::new(Arc::new(Signal::default()));
+    Arc::new(Published::new(Arc::new(watch)))
 }
 
 fn write_top(out: &mut String, index: u64, market: &Market) {

@@ -11,9 +11,11 @@ use std::time::Duration;
 use desks::{Audit, NOW, desk, fill, limits, order, unopened};
 use engine::desk::{Command, Desk, OrderRequest, Outcome, Phase, SharedDesk};
 use engine::queue::Queue;
+use engine::record::{Kind, Record};
 use engine::ring::Ring;
 use engine::risk::Reason;
 use engine::seqlock::SeqLock;
+use engine::tape::Tape;
 use engine::units::{E8, Side};
 use engine::wake::Signal;
 use loom::sync::Mutex;
@@ -258,5 +260,38 @@ fn a_fill_beside_a_cancel_and_a_resume_ends_the_order_once() {
         let audit = journal.finish(&desk);
         assert_eq!((audit.ended, audit.halts), (1, 1));
         audit.finish();
+    });
+}
+
+#[test]
+fn a_tape_read_beside_its_writer_gives_whole_records_in_order_and_a_mark_for_what_is_missing() {
+    explore(|| {
+        let tape = Arc::new(Tape::new(0)); // 32 words, of which frames leave 8 free
+        let writer = {
+            let tape = Arc::clone(&tape);
+            thread::spawn(move || {
+                for recv_ns in 1..=3 {
+                    let payload = &[recv_ns as u8; 64];
+                    tape.append(&Record { kind: Kind::Frame, recv_ns, connection: 1, payload });
+                }
+            })
+        };
+        let mut out = Vec::new();
+        tape.take(&mut out, usize::MAX);
+        writer.join().expect("the writer ends");
+        tape.finish();
+        tape.take(&mut out, usize::MAX);
+        let (mut rest, mut next) = (&out[..], 1);
+        while let Ok(Some((record, length))) = Record::read(rest) {
+            assert_eq!(record.recv_ns, next);
+            if record.kind == Kind::Lost {
+                next = 4;
+            } else {
+                assert_eq!(record.payload, &[next as u8; 64]);
+                next += 1;
+            }
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty() && next == 4, "{rest:?} {next}");
     });
 }

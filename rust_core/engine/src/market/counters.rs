@@ -1,5 +1,7 @@
 //! What happened to a market's frames, in numbers.
 
+use std::collections::BTreeMap;
+
 use crate::sync::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -12,6 +14,13 @@ macro_rules! counters {
             /// Every counter with its name.
             pub fn rows(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name.get())),+]
+            }
+
+            /// Goes on from counts of an earlier market; a name that is missing keeps its count.
+            pub(super) fn restore(&self, counts: &BTreeMap<String, u64>) {
+                $(if let Some(&count) = counts.get(stringify!($name)) {
+                    self.$name.set(count);
+                })+
             }
         }
     };

@@ -1,0 +1,151 @@
+"""A folder that `--record` wrote, through the same decoder and book as when it was received."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+
+from pytrader._core import Replay
+from pytrader.recording import ReplayError
+from pytrader.segments import Record, Segment, damaged, records, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FORMAT = 1
+
+
+@dataclass(slots=True)
+class Played:
+    """A recording that was replayed: the book as it then stands, and what was found on the way."""
+
+    folder: Path
+    venue: str
+    symbol: str
+    replay: Replay
+    files: list[Segment]
+    runs: int = 0
+    connections: int = 0
+    lost: int = 0  # records that the recording says it has not
+    lost_places: int = 0
+    torn: list[str] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+
+    @property
+    def market(self) -> str:
+        """Return venue and symbol."""
+        return f"{self.venue} {self.symbol}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was found, for a JSON report."""
+        return {
+            "market": self.market,
+            "segments": [file.path.name for file in self.files],
+            "runs": self.runs,
+            "connections": self.connections,
+            "lost_records": self.lost,
+            "lost_places": self.lost_places,
+            "torn": self.torn,
+            "missing": self.missing,
+            "oldest_gone": self.files[0].number - 1,
+        }
+
+    def notes(self) -> list[str]:
+        """Return what was found, for a person."""
+        number = self.files[0].number
+        lines = [f"Recorded  {len(self.files)} segments, {self.runs} runs, {self.connections} connections"]
+        if number > 1:
+            lines.append(f"Oldest    segments 1 to {number - 1} are gone: the recording keeps to record_max_mb")
+        if self.lost:
+            lines.append(
+                f"Lost      {self.lost} records in {self.lost_places} places: the book is unsynced behind each"
+            )
+        lines += [f"Torn      {name}: read up to its last whole record" for name in self.torn]
+        lines += [f"Missing   segment {number}: the book is unsynced from there" for number in self.missing]
+        return lines
+
+
+def play(folder: Path, tops: IO[str] | None = None, each: Callable[[Record], None] | None = None) -> Played:
+    """Replay one market's folder; write the depth book's tops to `tops`; show `each` record, in order.
+
+    Raises ReplayError for a damaged segment, by name, with what to do; OSError for files that cannot be read.
+    """
+    files = segments(folder)
+    if not files:
+        raise ReplayError(f"{folder}: no segment that can be read")
+    header = _header(files)
+    replay = Replay(header["venue"], header["symbol"], tops=tops is not None)
+    played = Played(folder, header["venue"], header["symbol"], replay, files)
+    for last, file in zip([None, *files], files, strict=False):
+        if last is not None and file.number != last.number + 1:
+            played.missing += range(last.number + 1, file.number)
+            replay.disconnect()
+        for text, found in whole_records(file):
+            _feed(played, file, text)
+            if tops is not None:
+                tops.write(replay.take_tops())
+            for record in found:
+                _note(played, record)
+                if each is not None:
+                    each(record)
+    played.torn = [file.path.name for file in files if file.sum is None]
+    return played
+
+
+def whole_records(file: Segment) -> Iterator[tuple[bytes, list[Record]]]:
+    """Yield the records of a segment in blocks, as bytes and as rows; a torn one ends at its last whole record."""
+    rest = b""
+    for text in file.texts():
+        block = rest + text
+        try:
+            found, rest = records(block)
+        except ValueError as error:
+            if file.sum is None:
+                return
+            raise damaged(file.path, str(error)) from None
+        yield block[: len(block) - len(rest)], found
+    if rest and file.sum is not None:
+        raise damaged(file.path, "its last record has no end")
+
+
+def _header(files: list[Segment]) -> dict[str, Any]:
+    for file in files:
+        for _, found in whole_records(file):
+            if not found:
+                continue
+            header = _facts(found[0])
+            if found[0].kind not in ("run", "segment") or header.get("format") != FORMAT:
+                raise damaged(file.path, f"it does not begin as format {FORMAT} of a recording does")
+            return header
+    raise ReplayError(f"{files[0].path.parent}: nothing was recorded")
+
+
+def _feed(played: Played, file: Segment, text: bytes) -> None:
+    try:
+        taken = played.replay.play(text)
+    except ValueError as error:
+        raise damaged(file.path, str(error)) from None
+    assert taken == len(text)
+
+
+def _note(played: Played, record: Record) -> None:
+    if record.kind == "run":
+        played.runs += 1
+        facts = _facts(record)
+        if (facts.get("venue"), facts.get("symbol")) != (played.venue, played.symbol):
+            raise ReplayError(f"{played.folder}: holds more markets than {played.market}")
+    elif record.kind == "begin":
+        played.connections += 1
+    elif record.kind == "lost":
+        played.lost += int(_facts(record).get("records", 0))
+        played.lost_places += 1
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    try:
+        return dict(orjson.loads(record.payload))
+    except ValueError:
+        return {}

@@ -1,0 +1,92 @@
+//! A live market as text, and back: what a recording needs to begin in the middle.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Market;
+use crate::units::{Price, Qty};
+use crate::view::{Doubt, Level, Sync};
+
+type Row = (Price, Qty);
+
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    update_id: u64,
+    version: u64,
+    doubt: u8,
+    top_id: u64,
+    top_bid: Row,
+    top_ask: Row,
+    recv_ns: i64,
+    ahead_since_ns: Option<i64>,
+    next_sequence: Option<u64>,
+    counters: BTreeMap<String, u64>,
+    bids: Vec<Row>,
+    asks: Vec<Row>,
+}
+
+fn row(level: Level) -> Row {
+    (level.price, level.quantity)
+}
+
+fn level((price, quantity): Row) -> Level {
+    Level { price, quantity }
+}
+
+impl Market {
+    /// Everything that a market like this one needs to go on from here, as JSON; nothing unless the book is live.
+    pub fn checkpoint(&self) -> Option<Vec<u8>> {
+        if self.book.sync() != Sync::Live {
+            return None;
+        }
+        let made = Checkpoint {
+            update_id: self.book.update_id(),
+            version: self.book.version(),
+            doubt: self.top.doubt as u8,
+            top_id: self.top.update_id,
+            top_bid: row(self.top.bid),
+            top_ask: row(self.top.ask),
+            recv_ns: self.top.recv_ns,
+            ahead_since_ns: self.ahead_since_ns,
+            next_sequence: self.next_sequence,
+            counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            bids: self.book.bids().map(row).collect(),
+            asks: self.book.asks().map(row).collect(),
+        };
+        serde_json::to_vec(&made).ok()
+    }
+
+    /// A book that was fetched for comparison differed when this was recorded: a live one is unsynced again.
+    pub fn diverged(&mut self) {
+        self.book.doubt_if_live(Doubt::Diverged);
+        self.publish();
+    }
+
+    /// Goes on from a checkpoint, unless the book is live; false for what is none. A market that has seen no frame takes
+    /// over the counts too.
+    pub fn restore(&mut self, checkpoint: &[u8]) -> bool {
+        if self.book.sync() == Sync::Live {
+            return true;
+        }
+        let Ok(made) = serde_json::from_slice::<Checkpoint>(checkpoint) else { return false };
+        let Some(&doubt) = Doubt::ALL.get(usize::from(made.doubt)) else { return false };
+        let (bids, asks) = (made.bids.into_iter().map(level), made.asks.into_iter().map(level));
+        let (bids, asks): (Vec<Level>, Vec<Level>) = (bids.collect(), asks.collect());
+        let first = self.counters.frames.get() == 0;
+        self.book.replace(made.update_id, made.version, None, &bids, &asks);
+        if first {
+            self.book.recall(doubt);
+        }
+        let (top_bid, top_ask) = (level(made.top_bid), level(made.top_ask));
+        (self.top.bid, self.top.ask, self.top.update_id) = (top_bid, top_ask, made.top_id);
+        (self.top.recv_ns, self.ahead_since_ns) = (made.recv_ns, made.ahead_since_ns);
+        self.next_sequence = made.next_sequence;
+        self.was_live |= first;
+        self.publish();
+        if first {
+            self.counters.restore(&made.counters);
+        }
+        self.book.sync() == Sync::Live
+    }
+}

@@ -1,0 +1,121 @@
+//! A recording as the engine sees it: what an append allocates, and records through a replay.
+
+use allocation_counter::measure;
+use engine::record::{Kind, Record};
+use engine::replay::Replay;
+use engine::tape::Tape;
+use engine::view::{Doubt, Sync};
+use engine::wire::Venue;
+
+fn depth(first: u64, last: u64, bid: &str) -> Vec<u8> {
+    let head = r#"{"e":"depthUpdate","E":1,"s":"BTCUSDT""#;
+    format!(r#"{head},"U":{first},"u":{last},"b":[["{bid}","1"]],"a":[["200","3"]]}}"#).into_bytes()
+}
+
+fn snapshot(id: u64) -> Vec<u8> {
+    format!(r#"{{"lastUpdateId":{id},"bids":[["90","1"]],"asks":[["210","2"]]}}"#).into_bytes()
+}
+
+/// Records as text, each received one ns after the one before.
+#[derive(Default)]
+struct Story(Vec<u8>, i64);
+
+impl Story {
+    fn tell(mut self, kind: Kind, connection: u32, payload: &[u8]) -> Story {
+        self.1 += 1;
+        Record { kind, recv_ns: self.1, connection, payload }.write(&mut self.0);
+        self
+    }
+
+    fn begun() -> Story {
+        Story::default()
+            .tell(Kind::Run, 0, b"{}")
+            .tell(Kind::Begin, 1, b"")
+            .tell(Kind::Frame, 1, &depth(5, 6, "100"))
+            .tell(Kind::Snapshot, 1, &snapshot(4))
+            .tell(Kind::Frame, 1, &depth(7, 8, "101"))
+    }
+}
+
+fn played(story: &Story) -> Replay {
+    let mut replay = Replay::new(Venue::Binance, "BTCUSDT", false);
+    assert_eq!(replay.play(&story.0), Ok(story.0.len()));
+    replay
+}
+
+fn best(replay: &Replay) -> (Sync, u64, i64) {
+    let top = replay.market().top();
+    (top.sync, top.update_id, top.bid.price.0 / 100_000_000)
+}
+
+#[test]
+fn an_append_allocates_nothing_whether_there_is_room_or_not() {
+    let (tape, frame) = (Tape::new(1 << 16), [7; 146]);
+    let counted = measure(|| {
+        for recv_ns in 0..2_000 {
+            tape.append(&Record { kind: Kind::Frame, recv_ns, connection: 1, payload: &frame });
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    assert!(tape.lost().0 > 1_000);
+}
+
+#[test]
+fn records_go_through_the_market_in_their_order() {
+    let replay = played(&Story::begun());
+    assert_eq!(best(&replay), (Sync::Live, 8, 101));
+    assert_eq!(best(&played(&Story::begun().tell(Kind::End, 1, b""))).0, Sync::Desynced);
+}
+
+#[test]
+fn a_connection_beside_the_first_takes_over_without_an_unsynced_moment() {
+    let story = Story::begun()
+        .tell(Kind::Begin, 2, b"")
+        .tell(Kind::Frame, 2, &depth(9, 9, "102"))
+        .tell(Kind::Frame, 1, &depth(9, 9, "102"))
+        .tell(Kind::Snapshot, 2, &snapshot(8));
+    assert_eq!(best(&played(&story)), (Sync::Live, 9, 102));
+    let story = story.tell(Kind::Takeover, 2, b"").tell(Kind::End, 1, b"").tell(Kind::Frame, 2, &depth(10, 10, "103"));
+    let replay = played(&story);
+    assert_eq!(best(&replay), (Sync::Live, 10, 103));
+    assert_eq!(replay.market().counters().takeovers.get(), 1);
+    assert_eq!(best(&played(&story.tell(Kind::End, 2, b""))).0, Sync::Desynced);
+}
+
+#[test]
+fn a_takeover_whose_beginning_was_lost_unsyncs_instead_of_inventing() {
+    let story = Story::begun().tell(Kind::Begin, 2, b"").tell(Kind::Lost, 0, b"{}").tell(Kind::Takeover, 2, b"");
+    assert_eq!(best(&played(&story)).0, Sync::Desynced);
+}
+
+#[test]
+fn a_book_that_an_audit_refuted_is_unsynced_in_the_replay_too() {
+    let replay = played(&Story::begun().tell(Kind::Diverged, 1, b""));
+    assert_eq!((best(&replay).0, replay.market().top().doubt), (Sync::Desynced, Doubt::Diverged));
+}
+
+#[test]
+fn a_checkpoint_goes_on_as_the_market_that_made_it() {
+    let mut whole = played(&Story::begun().tell(Kind::End, 1, b"").tell(Kind::Begin, 2, b""));
+    let rest = Story::default().tell(Kind::Frame, 2, &depth(9, 9, "104")).tell(Kind::Snapshot, 2, &snapshot(8));
+    assert_eq!(whole.play(&rest.0), Ok(rest.0.len()));
+    let (connection, made) = whole.checkpoint().expect("the book is live");
+    assert_eq!(connection, 2);
+    let mut resumed = played(&Story::default().tell(Kind::Segment, 0, b"{}").tell(Kind::Book, connection, &made));
+    let more = Story::default().tell(Kind::Frame, 2, &depth(10, 11, "105"));
+    for replay in [&mut whole, &mut resumed] {
+        assert_eq!(replay.play(&more.0), Ok(more.0.len()));
+    }
+    assert_eq!(whole.market().top(), resumed.market().top());
+    assert_eq!(whole.market().top().doubt, Doubt::Disconnected);
+    assert!(whole.market().book().bids().eq(resumed.market().book().bids()));
+    assert!(whole.market().book().asks().eq(resumed.market().book().asks()));
+    assert_eq!(whole.market().counters().rows(), resumed.market().counters().rows());
+}
+
+#[test]
+fn a_checkpoint_that_is_none_is_refused_and_a_live_book_needs_none() {
+    let mut replay = Replay::new(Venue::Binance, "BTCUSDT", false);
+    assert!(replay.play(&Story::default().tell(Kind::Book, 1, b"{}").0).is_err());
+    assert_eq!(best(&played(&Story::begun().tell(Kind::Book, 1, b"{}"))), (Sync::Live, 8, 101));
+}
