@@ -226,11 +226,10 @@ impl Desk {
         if stamped.seq != self.state.seq + 1 {
             return Err(format!("event {} follows event {}", stamped.seq, self.state.seq));
         }
-        let set_right = self.state.clock_suspect && stamped.event == Event::Resumed {};
         evolve(&mut self.state, &stamped.event, stamped.now);
         self.committed = stamped.seq;
-        let utc_ns = stamped.now.utc_ns;
-        self.seen.utc_ns = if set_right { utc_ns } else { self.seen.utc_ns.max(utc_ns) };
+        // Only a resume after a jump of the clock was stamped earlier than the event before it: believed then and now.
+        self.seen.utc_ns = stamped.now.utc_ns;
         Ok(())
     }
 

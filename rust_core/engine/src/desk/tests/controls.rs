@@ -441,6 +441,30 @@ fn a_clock_that_was_set_right_before_a_person_resumed_begins_no_day_that_has_not
 }
 
 #[test]
+fn only_a_person_who_resumes_after_a_jump_of_the_clock_takes_it_back() {
+    let mut room = Room::new();
+    let late = |utc_s: i64| Now { utc_ns: at(utc_s * SECOND_NS).utc_ns, ..at(SECOND_NS) };
+    let run = |room: &mut Room, command: Command, now: Now| {
+        room.desk.run(&command, now, &room.view, |stamped| room.journal.push(stamped));
+        room.desk.seen.utc_ns
+    };
+    room.run(Command::Halt(Halt::new("OPERATOR", "")), 3 * SECOND_NS);
+    let highest = at(3 * SECOND_NS).utc_ns;
+    assert_eq!(run(&mut room, Command::Resume, late(2)), highest, "nothing was wrong with the clock");
+    assert_eq!(run(&mut room, Command::Mark, late(9)), late(9).utc_ns, "a jump");
+    assert_eq!(run(&mut room, Command::Mark, late(2)), late(9).utc_ns, "only a person can tell");
+    let mut later = Desk::new(limits(), instrument(), Rate(0), Health::default());
+    for stamped in &room.journal {
+        let before_ns = later.seen.utc_ns;
+        later.recover(stamped).expect("in order");
+        assert!(later.seen.utc_ns >= before_ns, "{stamped:?}");
+    }
+    assert_eq!(run(&mut room, Command::Resume, late(2)), late(2).utc_ns);
+    later.recover(room.journal.last().expect("the resume")).expect("in order");
+    assert_eq!(later.seen.utc_ns, late(2).utc_ns);
+}
+
+#[test]
 fn a_clock_that_jumps_under_a_halt_is_still_not_trusted() {
     let mut room = Room::new();
     room.run(Command::Halt(Halt::new("OPERATOR", "lunch")), 0);

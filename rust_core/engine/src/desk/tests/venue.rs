@@ -463,6 +463,20 @@ fn a_start_under_a_halt_asks_for_the_end_of_what_an_engine_that_failed_could_not
 }
 
 #[test]
+fn a_start_under_a_halt_leaves_an_order_at_rest_that_must_reduce() {
+    let mut room = Room::new();
+    room.trade(Side::Buy, "1", "10000", 0);
+    room.run(Command::Halt(Halt::new("OPERATOR", "")), SECOND_NS);
+    let closing = OrderRequest { reduce: true, ..limit(Side::Sell, "1", "11000") };
+    room.run(Command::Submit(closing), SECOND_NS);
+    let order = room.desk.state.orders.iter().next().expect("one is open").order;
+    room.run(Command::Release { order }, SECOND_NS);
+    room.run(Command::Report(Report::Resting { order }), SECOND_NS);
+    room.start(limits(), 2 * SECOND_NS);
+    assert!(!room.journal.iter().any(|stamped| matches!(stamped.event, Event::CancelRequested { .. })));
+}
+
+#[test]
 fn a_jump_of_the_clock_whose_halt_was_not_saved_halts_the_next_run() {
     let mut room = Room::new();
     let event = Event::ClockJumped { by_ns: DAY_NS };
