@@ -215,6 +215,17 @@ fn the_id_of_a_rest_book_is_its_seq() {
     assert_eq!((&scratch.bids[..], &scratch.asks[..]), (&[level("1.5", "2")][..], &[level("2", "1")][..]));
 }
 
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    let mut scratch = Scratch::default();
+    for frame in [TOP, SNAPSHOT, DELTA, TRADES] {
+        for frame in [frame.to_owned(), format!(" {frame}")] {
+            let read = || assert!(Venue::Bybit.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch).is_ok());
+            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_cut_of_a_frame_is_refused(cut in 0..1_000_usize, which in 0..4_usize) {

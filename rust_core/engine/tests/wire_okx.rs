@@ -229,6 +229,17 @@ fn a_rest_book_needs_its_id_and_both_sides() {
     assert_eq!((&scratch.bids[..], &scratch.asks[..]), (&[level("1.5", "2")][..], &[level("2", "1")][..]));
 }
 
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    let mut scratch = Scratch::default();
+    for frame in [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES] {
+        for frame in [frame.to_owned(), format!(" {frame}")] {
+            let read = || assert!(Venue::Okx.decode(frame.as_bytes(), b"BTC-USDT", &mut scratch).is_ok());
+            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_cut_of_a_frame_is_refused(cut in 0..1_000_usize, which in 0..5_usize) {

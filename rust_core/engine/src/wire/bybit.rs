@@ -300,3 +300,28 @@ impl<'a> Row<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_venue_sends_today_takes_the_short_road() {
+        let book = |topic: &str, kind: &str, data: &str| {
+            let inner = format!(r#"{{"s":"BTCUSDT",{data},"u":62505425,"seq":112488545865}}"#);
+            let head = format!(r#"{{"topic":"{topic}.BTCUSDT","ts":1786310816618,"type":"{kind}""#);
+            format!(r#"{head},"data":{inner},"cts":1786310816585}}"#)
+        };
+        for frame in [
+            book("orderbook.1", "snapshot", r#""b":[["65140.4","0.875077"]],"a":[["65140.5","2"]]"#),
+            book(
+                "orderbook.200",
+                "snapshot",
+                r#""b":[["65140.4","0.875077"],["65140","0.014"]],"a":[["65140.5","2"]]"#,
+            ),
+            book("orderbook.200", "delta", r#""b":[],"a":[["65154.6","0.09948"],["65239.1","0"]]"#),
+        ] {
+            assert!(usual_book(frame.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_some(), "{frame}");
+        }
+    }
+}
