@@ -31,7 +31,16 @@ BANNED_WORDS = {"manager", "handler", "helper", "processor", "util", "common", "
 DEFAULT_PYTHON = {"websocket-client", "orjson", "prompt-toolkit", "python-dotenv"}
 # Who is invited to each crate, and ("+") to its tests. A further guest needs a reason beside its name in Cargo.toml.
 CRATES = {
-    "rust_core/engine": {"crc32fast", "foldhash", "serde", "serde_json", "loom", "+allocation-counter", "+criterion", "+proptest"},
+    "rust_core/engine": {
+        "crc32fast",
+        "foldhash",
+        "serde",
+        "serde_json",
+        "loom",
+        "+allocation-counter",
+        "+criterion",
+        "+proptest",
+    },
     "rust_core/link": {"rustix", "rustls", "rustls-native-certs", "+criterion", "+proptest", "+tungstenite"},
     "rust_core": {"engine", "link", "pyo3", "rustix", "serde_json"},
 }
@@ -48,8 +57,13 @@ READS_ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?)|dotenv\.(load_dotenv|d
 
 TRADING_HOST = re.compile(
     r"(?<![\w.-])(?!(?:developers|www|demo[a-z-]*)\.)(?:[a-z0-9-]+\.)+binance\.(?:com|us)\b"
-    r"|\bapi\.(?:bybit|bytick)\.com|\bstream\.bybit\.com/v5/(?:private|trade)"
-    r"|\bws(?:aws|us|eea)?\.okx\.com(?::\d+)?/ws/v5/private"
+    r"|(?<![\w.-])(?:api\.(?!bybit\.com/v5/market/)|stream\.(?!bybit\.com/v5/public/spot\b))(?:bybit|bytick)\.com"
+    r"|(?<![\w.-])(?:ws(?!\.okx\.com/ws/v5/public\b)|ws(?:aws|us|eea))\.okx\.com"
+    r"|(?<![\w.-])(?:openapi(?!\.okx\.com/api/v5/(?:market|public)/)|aws|eea|us|my)\.okx\.com"
+    r"|\bwww\.okx\.com(?=/api)"
+    # What knows an account, whatever the host: an address is put together from base and path only when it is used.
+    r"|(?<!/api)/v5/(?:private|trade|order|position|account|asset|user)\b|/ws/v5/(?:private|business)\b"
+    r"|/api/v5/(?:trade|account|asset|users)\b"
     r"|(?<![\w.-])(?:api|api\.exchange|ws-direct\.exchange|advanced-trade-ws(?:-user)?)\.coinbase\.com"
 )
 UNCHECKED_TLS = re.compile(
@@ -238,12 +252,41 @@ def test_addresses_and_paths_are_told_from_their_allowed_neighbours() -> None:
     for host in ("api.", "api3.", "ws-api.", "stream."):
         assert TRADING_HOST.search(f"wss://{host}" + "binance.com:9443/ws")
     assert not TRADING_HOST.search("data-stream.binance.vision data-api.binance.vision stream.testnet.binance.vision")
-    assert not TRADING_HOST.search(
-        "stream.bybit.com/v5/public/spot ws-feed.exchange.coinbase.com developers.binance.com"
-    )
+    assert not TRADING_HOST.search("ws-feed.exchange.coinbase.com developers.binance.com")
     assert MACHINE_PATH.search("see /" + "root/x")
     assert not MACHINE_PATH.search("$folder/" + "root/x")
     assert UNCHECKED_TLS.search("context.check_hostname =" + " False")
+
+
+def test_only_the_public_market_data_of_bybit_and_okx_may_be_named() -> None:
+    """A host that also trades is allowed together with a public path alone; a private path is allowed nowhere."""
+    for allowed in (
+        "wss://stream.bybit.com/v5/public/spot",
+        "https://api.bybit.com/v5/market/orderbook?category=spot",
+        "wss://ws.okx.com/ws/v5/public",
+        "https://openapi.okx.com/api/v5/market/books https://openapi.okx.com/api/v5/public/instruments",
+        "https://www.okx.com/docs-v5/en/",
+        "https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
+    ):
+        assert not TRADING_HOST.search(allowed), allowed
+    bybit, okx, v5 = "bybit" + ".com", "okx" + ".com", "/v5"
+    for forbidden in (
+        f"wss://stream.{bybit}",
+        f"wss://stream.{bybit}{v5}/private",
+        f"wss://stream.{bybit}{v5}/public/linear",
+        f"https://api.{bybit}",
+        f"https://api.{bybit}{v5}/order/create",
+        f"https://api.{'bytick' + '.com'}{v5}/market/time",
+        f"wss://ws.{okx}",
+        f"wss://ws.{okx}:8443/ws{v5}/public",
+        f"wss://wsaws.{okx}/ws{v5}/public",
+        f"https://openapi.{okx}",
+        f"https://openapi.{okx}/api{v5}/trade/order",
+        f"https://www.{okx}/api{v5}/market/books",
+        *(f'base + "{v5}/{word}"' for word in ("private", "trade", "order/create", "account/info")),
+        *(f'base + "{path}"' for path in (f"/ws{v5}/private", f"/api{v5}/trade/order", f"/api{v5}/account/balance")),
+    ):
+        assert TRADING_HOST.search(forbidden), forbidden
 
 
 def test_rust_is_read_without_its_comments_texts_and_tests() -> None:

@@ -9,7 +9,10 @@ use crate::units::{DecimalError, Price, Qty, parse_e8};
 use crate::view::Level;
 
 mod binance;
+mod bybit;
 mod json;
+mod okx;
+mod plain;
 
 /// Longest frame that is looked at, bytes.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -25,16 +28,22 @@ pub const MAX_FRAME_TRADES: usize = 1_024;
 pub enum Venue {
     /// Binance spot, combined or raw streams.
     Binance,
+    /// Bybit v5, public spot streams.
+    Bybit,
+    /// OKX v5, public streams.
+    Okx,
 }
 
 impl Venue {
     /// Every venue.
-    pub const ALL: [Venue; 1] = [Venue::Binance];
+    pub const ALL: [Venue; 3] = [Venue::Binance, Venue::Bybit, Venue::Okx];
 
     /// The name in settings, paths and journals.
     pub fn name(self) -> &'static str {
         match self {
             Venue::Binance => "binance",
+            Venue::Bybit => "bybit",
+            Venue::Okx => "okx",
         }
     }
 
@@ -46,7 +55,8 @@ impl Venue {
     /// Where a book of this venue gets its snapshots from.
     pub fn snapshots(self) -> Snapshots {
         match self {
-            Venue::Binance => Snapshots::Fetched,
+            Venue::Binance | Venue::Okx => Snapshots::Fetched,
+            Venue::Bybit => Snapshots::Streamed,
         }
     }
 
@@ -56,14 +66,20 @@ impl Venue {
         scratch.clear();
         match self {
             Venue::Binance => binance::decode(frame, symbol, scratch),
+            Venue::Bybit => bybit::decode(frame, symbol, scratch),
+            Venue::Okx => okx::decode(frame, symbol, scratch),
         }
     }
 
     /// Reads the body of a snapshot request and returns its update id; the levels are left in `scratch`.
+    ///
+    /// Bybit's counts its updates in a count of its own: its id is `seq`, a version, and joins no frame.
     pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
         scratch.clear();
         match self {
             Venue::Binance => binance::decode_snapshot(body, scratch),
+            Venue::Bybit => bybit::decode_snapshot(body, scratch),
+            Venue::Okx => okx::decode_snapshot(body, scratch),
         }
     }
 }
@@ -232,6 +248,8 @@ pub enum WireError {
     Missing(&'static str),
     /// A field stands there twice.
     Duplicate(&'static str),
+    /// A level of a field has the price 0.
+    NoPrice(&'static str),
     /// A number that the engine cannot hold exactly.
     Number {
         /// The field.
@@ -259,6 +277,7 @@ impl fmt::Display for WireError {
             WireError::TooManyTrades => write!(f, "more than {MAX_FRAME_TRADES} trades"),
             WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
             WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
+            WireError::NoPrice(field) => write!(f, "a level in {field} has the price 0"),
             WireError::Number { field, error } => write!(f, "number in {field}: {error}"),
             WireError::Backward { first_id, last_id } => write!(f, "last update {last_id} before first {first_id}"),
         }
