@@ -121,8 +121,8 @@ fn tight_level(text: &[u8]) -> Option<(Level, &[u8])> {
 /// A position in a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -314,7 +314,7 @@ impl<'a> Scanner<'a> {
 
     /// An array: `each` must step over one element.
     #[inline]
-    fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), WireError>) -> Result<(), WireError> {
+    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), WireError>) -> Result<(), WireError> {
         self.expect(b'[')?;
         self.blank();
         if self.eat(b']') {

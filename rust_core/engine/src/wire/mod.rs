@@ -9,7 +9,11 @@ use crate::units::{DecimalError, Price, Qty, parse_e8};
 use crate::view::Level;
 
 mod binance;
+mod binance_sbe;
+mod binance_usdm;
+mod coinbase;
 mod json;
+mod plain;
 
 /// Longest frame that is looked at, bytes.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -25,16 +29,25 @@ pub const MAX_FRAME_TRADES: usize = 1_024;
 pub enum Venue {
     /// Binance spot, combined or raw streams.
     Binance,
+    /// Binance spot, its binary streams.
+    BinanceSbe,
+    /// Binance USD-M futures, combined or raw streams.
+    BinanceUsdm,
+    /// Coinbase Advanced Trade.
+    Coinbase,
 }
 
 impl Venue {
     /// Every venue.
-    pub const ALL: [Venue; 1] = [Venue::Binance];
+    pub const ALL: [Venue; 4] = [Venue::Binance, Venue::BinanceSbe, Venue::BinanceUsdm, Venue::Coinbase];
 
     /// The name in settings, paths and journals.
     pub fn name(self) -> &'static str {
         match self {
             Venue::Binance => "binance",
+            Venue::BinanceSbe => "binance-sbe",
+            Venue::BinanceUsdm => "binance-usdm",
+            Venue::Coinbase => "coinbase",
         }
     }
 
@@ -46,7 +59,8 @@ impl Venue {
     /// Where a book of this venue gets its snapshots from.
     pub fn snapshots(self) -> Snapshots {
         match self {
-            Venue::Binance => Snapshots::Fetched,
+            Venue::Binance | Venue::BinanceSbe | Venue::BinanceUsdm => Snapshots::Fetched,
+            Venue::Coinbase => Snapshots::Streamed,
         }
     }
 
@@ -56,6 +70,9 @@ impl Venue {
         scratch.clear();
         match self {
             Venue::Binance => binance::decode(frame, symbol, scratch),
+            Venue::BinanceSbe => binance_sbe::decode(frame, symbol, scratch),
+            Venue::BinanceUsdm => binance_usdm::decode(frame, symbol, scratch),
+            Venue::Coinbase => coinbase::decode(frame, symbol, scratch),
         }
     }
 
@@ -63,7 +80,10 @@ impl Venue {
     pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
         scratch.clear();
         match self {
-            Venue::Binance => binance::decode_snapshot(body, scratch),
+            Venue::Binance | Venue::BinanceSbe => binance::decode_snapshot(body, scratch),
+            Venue::BinanceUsdm => binance_usdm::decode_snapshot(body, scratch),
+            // Its snapshots come on the stream, and no other is public.
+            Venue::Coinbase => Err(WireError::Missing("snapshot")),
         }
     }
 }
@@ -232,6 +252,10 @@ pub enum WireError {
     Missing(&'static str),
     /// A field stands there twice.
     Duplicate(&'static str),
+    /// A level of a field has the price 0.
+    NoPrice(&'static str),
+    /// A field that decides what a frame means holds something that is not known.
+    Unknown(&'static str),
     /// A number that the engine cannot hold exactly.
     Number {
         /// The field.
@@ -259,6 +283,8 @@ impl fmt::Display for WireError {
             WireError::TooManyTrades => write!(f, "more than {MAX_FRAME_TRADES} trades"),
             WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
             WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
+            WireError::NoPrice(field) => write!(f, "a level in {field} has the price 0"),
+            WireError::Unknown(field) => write!(f, "field {field} holds what is not known"),
             WireError::Number { field, error } => write!(f, "number in {field}: {error}"),
             WireError::Backward { first_id, last_id } => write!(f, "last update {last_id} before first {first_id}"),
         }
