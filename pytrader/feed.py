@@ -85,7 +85,9 @@ class Feed:
         """Connect nothing yet. Raise ValueError for an address that is none, OSError without free file descriptors."""
         self._venue = venue
         self._stream_address = address_of(venue.stream_url())
-        address_of(venue.snapshot_url())
+        self._snapshot_url = venue.snapshot_url()
+        if self._snapshot_url is not None:
+            address_of(self._snapshot_url)
         self._book = book
         self._log = log
         self._on_state = on_state
@@ -141,7 +143,7 @@ class Feed:
             return self._refused(error)
         self._say(FeedState("connected", self._venue.stream_url()))
         began_s = clock()
-        ended = link.run(self._book, resubscribe=self._venue.resubscribe_text(), quiet_reconnect_ms=self._quiet_ms)
+        ended = link.run(self._book, resubscribe=self._venue.resubscribe_texts()[0], quiet_reconnect_ms=self._quiet_ms)
         return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)
 
     def _open(self) -> Link:
@@ -203,12 +205,12 @@ class Feed:
         else:
             self._stopped.wait(self._snapshot_backoff.next_s())
         self._keep_to(self._snapshots)
-        if self._stopped.is_set():
+        if self._stopped.is_set() or self._snapshot_url is None:
             return last_s
         asked_s = clock()
         self._snapshots.use(asked_s)
         try:
-            outcome = self._book.offer_snapshot(self._fetch(self._venue.snapshot_url()))
+            outcome = self._book.offer_snapshot(self._fetch(self._snapshot_url))
             self._log.info("Snapshot fetched: %s", outcome)
         except InterruptedError:
             self._log.debug("Snapshot given up: stopped")

@@ -31,7 +31,16 @@ BANNED_WORDS = {"manager", "handler", "helper", "processor", "util", "common", "
 DEFAULT_PYTHON = {"websocket-client", "orjson", "prompt-toolkit", "python-dotenv"}
 # Who is invited to each crate, and ("+") to its tests. A further guest needs a reason beside its name in Cargo.toml.
 CRATES = {
-    "rust_core/engine": {"crc32fast", "foldhash", "serde", "serde_json", "loom", "+allocation-counter", "+criterion", "+proptest"},
+    "rust_core/engine": {
+        "crc32fast",
+        "foldhash",
+        "serde",
+        "serde_json",
+        "loom",
+        "+allocation-counter",
+        "+criterion",
+        "+proptest",
+    },
     "rust_core/link": {"rustix", "rustls", "rustls-native-certs", "+criterion", "+proptest", "+tungstenite"},
     "rust_core": {"engine", "link", "pyo3", "rustix", "serde_json"},
 }
@@ -46,11 +55,18 @@ STARTS_THREAD = re.compile(
 REACHES_NETWORK = re.compile(r"(socket|ssl|http|urllib(?!\.parse)|websocket|asyncio|socketserver|wsproto)(\..*)?")
 READS_ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?)|dotenv\.(load_dotenv|dotenv_values)")
 
+# Hosts of Binance that serve public market data next to what is not: allowed with such a path, and not without.
+BINANCE_PUBLIC = (
+    r"stream-sbe\.binance\.com(?::\d+)?/(?:stream|ws)(?![\w./-])|fstream\.binance\.com/public/stream(?![\w./-])"
+    r"|fapi\.binance\.com/fapi/v1/(?:depth|exchangeInfo)(?![\w./-])"
+)
 TRADING_HOST = re.compile(
-    r"(?<![\w.-])(?!(?:developers|www|demo[a-z-]*)\.)(?:[a-z0-9-]+\.)+binance\.(?:com|us)\b"
+    rf"(?<![\w.-])(?!{BINANCE_PUBLIC})(?!(?:developers|www|demo[a-z-]*)\.)(?:[a-z0-9-]+\.)+binance\.(?:com|us)\b"
     r"|\bapi\.(?:bybit|bytick)\.com|\bstream\.bybit\.com/v5/(?:private|trade)"
     r"|\bws(?:aws|us|eea)?\.okx\.com(?::\d+)?/ws/v5/private"
-    r"|(?<![\w.-])(?:api|api\.exchange|ws-direct\.exchange|advanced-trade-ws(?:-user)?)\.coinbase\.com"
+    r"|(?<![\w.-])(?:api\.exchange|ws-direct\.exchange|advanced-trade-ws-user)\.coinbase\.com"
+    r"|(?<![\w.-])api\.coinbase\.com(?!/api/v3/brokerage/market/)"
+    r"|(?<![\w.-])advanced-trade-ws\.coinbase\.com(?!/?(?![\w.:/@-]))"
 )
 UNCHECKED_TLS = re.compile(
     r"\bCERT_(?:NONE|OPTIONAL)\b|check_hostname\W{1,4}False|_create_unverifie[d]|\bverify ?= ?False|\.dangerous\(\)"
@@ -244,6 +260,43 @@ def test_addresses_and_paths_are_told_from_their_allowed_neighbours() -> None:
     assert MACHINE_PATH.search("see /" + "root/x")
     assert not MACHINE_PATH.search("$folder/" + "root/x")
     assert UNCHECKED_TLS.search("context.check_hostname =" + " False")
+
+
+def test_public_market_data_is_allowed_by_host_and_path_together() -> None:
+    """A host that also takes orders may be named for what is public there, and for nothing else."""
+    for public in (
+        "wss://stream-sbe.binance.com/stream?streams=x",
+        '"wss://stream-sbe.binance.com:9443/ws"',
+        '"wss://fstream.binance.com/public/stream"',
+        "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT",
+        '"https://fapi.binance.com/fapi/v1/exchangeInfo"',
+        '"wss://advanced-trade-ws.coinbase.com"',
+        '"wss://advanced-trade-ws.coinbase.com/"',
+        "https://api.coinbase.com/api/v3/brokerage/market/products/BTC-USDT",
+    ):
+        assert not TRADING_HOST.search(public), public
+    for host, path in (
+        ("stream-sbe.", "binance.com"),
+        ("stream-sbe.", "binance.com/stream/../ws-api/v3"),
+        ("x.stream-sbe.", "binance.com/stream"),
+        ("fstream.", "binance.com"),
+        ("fstream.", "binance.com/private/stream"),
+        ("fstream.", "binance.com/ws/listenKey"),
+        ("fapi.", "binance.com"),
+        ("fapi.", "binance.com/fapi/v1/order"),
+        ("fapi.", "binance.com/fapi/v1/depth/../order"),
+        ("fapi.", "binance.com/fapi/v1/listenKey"),
+        ("api.", "binance.com/api/v3/order"),
+        ("ws-fapi.", "binance.com/ws-fapi/v1"),
+        ("advanced-trade-ws-user.", "coinbase.com"),
+        ("advanced-trade-ws.", "coinbase.com/user"),
+        ("api.", "coinbase.com"),
+        ("api.", "coinbase.com/api/v3/brokerage/orders"),
+        ("api.", "coinbase.com/api/v3/brokerage/accounts"),
+        ("api.exchange.", "coinbase.com/products"),
+        ("ws-direct.exchange.", "coinbase.com"),
+    ):
+        assert TRADING_HOST.search(f"//{host}" + path), host + path
 
 
 def test_rust_is_read_without_its_comments_texts_and_tests() -> None:

@@ -31,9 +31,12 @@ def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name
     venue = VENUES[name]()
     assert venue.name == name
     assert venue.stream_url().startswith("wss://")
-    for url in (venue.snapshot_url(), venue.instrument_url()):
-        assert url.startswith("https://")
-    assert json.loads(venue.resubscribe_text())
+    for url in (venue.snapshot_url(), venue.audit_url(), venue.instrument_url()):
+        assert url is None or url.startswith("https://")
+    for text in (*venue.opening_texts(), *venue.resubscribe_texts()):
+        assert json.loads(text)
+    assert venue.resubscribe_texts()
+    assert venue.symbol_of("BTC", "USDT") == venue.symbol
     Book(venue.name, venue.symbol)
 
 
@@ -44,14 +47,22 @@ def test_binance_is_reached_at_its_data_hosts_only():
     assert venue.stream_url() == f"wss://data-stream.binance.vision/stream?streams={streams}"
     assert venue.snapshot_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert venue.instrument_url() == "https://data-api.binance.vision/api/v3/exchangeInfo?symbol=BTCUSDT"
-    assert json.loads(venue.resubscribe_text()) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+    assert venue.audit_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=1000"
+    assert (venue.opening_texts(), venue.headers(), venue.keep_alive()) == ([], {}, None)
+    (text,) = venue.resubscribe_texts()
+    assert json.loads(text) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
 
 
 def test_no_venue_file_names_a_host_that_could_trade():
     """An endpoint that takes orders for real money appears in no file of the package."""
     hosts = re.compile(r"(?<!data-)(api[-.\w]*|ws-api|stream|fapi|dapi|fix-\w+)\.binance\.(com|us)|binance\.com")
+    # Of these hosts only what is public, path and all.
+    public = re.compile(
+        r"wss://stream-sbe\.binance\.com/stream(?![\w/])|wss://fstream\.binance\.com/public/stream(?![\w/])"
+        r"|https://fapi\.binance\.com/fapi/v1/depth(?![\w/])"
+    )
     for path in Path(pytrader.__file__).parent.rglob("*.py"):
-        assert not hosts.search(path.read_text()), path
+        assert not hosts.search(public.sub("", path.read_text())), path
 
 
 def test_the_offline_market_is_the_same_venue_at_another_address():

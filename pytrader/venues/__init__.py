@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from pytrader.venues.binance import Binance
-from pytrader.venues.venue import Instrument, Venue, VenueError
+from pytrader.venues.binance_sbe import BinanceSbe
+from pytrader.venues.binance_usdm import BinanceUsdm
+from pytrader.venues.coinbase import Coinbase
+from pytrader.venues.venue import Instrument, KeepAlive, Venue, VenueError
 
 
 class MakeVenue(Protocol):
@@ -14,9 +17,27 @@ class MakeVenue(Protocol):
     def __call__(self, symbol: str = ..., stream_base: str = ..., rest_base: str = ...) -> Venue:
         """Return the venue's words for `symbol`."""
 
+    @staticmethod
+    def symbol_of(base: str, quote: str) -> str:
+        """Return the venue's name of the market of two assets, in upper case: "BTCUSDT"."""
+
 
 VENUES: dict[str, MakeVenue] = {
     "binance": Binance,
+    "binance-sbe": BinanceSbe,
+    "binance-usdm": BinanceUsdm,
+    "coinbase": Coinbase,
 }
 
-__all__ = ["VENUES", "Binance", "Instrument", "MakeVenue", "Venue", "VenueError"]
+__all__ = [
+    "VENUES",
+    "Binance",
+    "BinanceSbe",
+    "BinanceUsdm",
+    "Coinbase",
+    "Instrument",
+    "KeepAlive",
+    "MakeVenue",
+    "Venue",
+    "VenueError",
+]

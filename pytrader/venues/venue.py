@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from pytrader._core import parse_e8
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class VenueError(ValueError):
@@ -26,6 +31,14 @@ class Instrument:
     trading: bool  # whether orders are taken now
 
 
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """A ping in the venue's own words: sent when nothing was sent for so long."""
+
+    text: str
+    every_s: float
+
+
 class Venue(Protocol):
     """The words of one venue for one symbol. Every method is pure."""
 
@@ -40,11 +53,23 @@ class Venue(Protocol):
     def stream_url(self) -> str:
         """Return the `wss://` address that streams top of book, depth and trades (`ws://` on loopback)."""
 
-    def resubscribe_text(self) -> str:
-        """Return the message that subscribes to the same streams again on an open connection."""
+    def headers(self) -> Mapping[str, str]:
+        """Return what the stream's upgrade request must carry beside the usual; mostly nothing."""
 
-    def snapshot_url(self) -> str:
-        """Return the address of the depth snapshot."""
+    def opening_texts(self) -> Sequence[str]:
+        """Return the messages that subscribe, sent right after the upgrade; none where the address subscribes."""
+
+    def resubscribe_texts(self) -> Sequence[str]:
+        """Return the messages that make an open connection stream again, with a new snapshot where one is streamed."""
+
+    def keep_alive(self) -> KeepAlive | None:
+        """Return the ping that the venue wants as a message; None where the WebSocket's own pings are enough."""
+
+    def snapshot_url(self) -> str | None:
+        """Return the address of the depth snapshot; None where snapshots come on the stream alone."""
+
+    def audit_url(self) -> str | None:
+        """Return the address of a book to compare the live one with; None where there is none."""
 
     def instrument_url(self) -> str:
         """Return the address that tells the market's rules."""
@@ -82,3 +107,15 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise VenueError("a key stands twice in one object")
     return members
+
+
+def positive_e8(row: Mapping[str, Any], key: str) -> int:
+    """Return the decimal text under `key` in units of 10⁻⁸. Raise KeyError without it, VenueError unless above 0."""
+    text = row[key]
+    try:
+        value = parse_e8(text)
+    except (TypeError, ValueError) as error:
+        raise VenueError(f"{key} {text!r} is no decimal number") from error
+    if value <= 0:
+        raise VenueError(f"{key} is {text}, and must be above 0")
+    return value

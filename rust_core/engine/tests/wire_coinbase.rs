@@ -207,8 +207,10 @@ fn no_body_is_a_snapshot_of_this_venue() {
     assert!(Venue::Coinbase.decode_snapshot(body, &mut Scratch::default()).is_err());
 }
 
+type Reading = (Result<Message, Refusal>, Vec<Level>, Vec<Level>, Option<u64>);
+
 /// The frame by the short road, and by the general one.
-fn both_roads(frame: &[u8]) -> [(Result<Message, Refusal>, Vec<Level>, Vec<Level>, Option<u64>); 2] {
+fn both_roads(frame: &[u8]) -> [Reading; 2] {
     let spaced = [b" ", frame].concat();
     [frame, &spaced].map(|frame| {
         let (message, scratch) = read(frame);
