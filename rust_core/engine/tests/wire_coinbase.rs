@@ -1,7 +1,11 @@
 //! What the Coinbase scanner accepts, passes over and refuses.
 
+use std::sync::Arc;
+
+use engine::market::{Applied, Market};
 use engine::units::{DecimalError, Price, Qty};
-use engine::view::Level;
+use engine::view::{Level, Published};
+use engine::wake::{CrossWatch, Signal};
 use engine::wire::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, Venue, WireError};
 use proptest::prelude::*;
 
@@ -265,4 +269,56 @@ proptest! {
         frame.splice(at..end, json.bytes());
         let _ = read(&frame);
     }
+}
+
+fn market() -> Market {
+    let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
+    Market::new(Venue::Coinbase, "BTC-USD", Arc::new(Published::new(watch)))
+}
+
+/// The frame with another number.
+fn numbered(frame: &str, sequence: u64) -> Vec<u8> {
+    frame.replacen("\"sequence_num\":7", &format!("\"sequence_num\":{sequence}"), 1).into_bytes()
+}
+
+#[test]
+fn a_book_of_a_snapshot_and_an_update_in_one_message_holds_the_last_word_on_each_level() {
+    let whole = event("snapshot", "BTC-USD", &[BID, &row("bid", "2", "1"), ASK]);
+    let late =
+        event("update", "BTC-USD", &[&row("bid", "83532.15", "0"), &row("bid", "2", "3"), &row("bid", "1", "4")]);
+    let mut market = market();
+    assert_eq!(market.apply(frame(&[whole, late]).as_bytes(), 0), Applied::Snapshot);
+    assert_eq!(market.book().bids().collect::<Vec<_>>(), [level("2", "3"), level("1", "4")]);
+    assert_eq!(market.book().asks().len(), 1);
+}
+
+#[test]
+fn a_hole_in_the_count_ends_the_book_whatever_was_lost_and_a_snapshot_alone_brings_it_back() {
+    let whole = frame(&[event("snapshot", "BTC-USD", &[BID, ASK])]);
+    let (change, other) = (update(), frame(&[event("update", "ETH-USD", &[BID])]));
+    for behind in [change.clone(), other.clone()] {
+        let mut market = market();
+        assert_eq!(market.apply(&numbered(&change, 1), 0), Applied::Ignored("waits for the stream's snapshot"));
+        assert_eq!(market.apply(&numbered(&whole, 2), 0), Applied::Snapshot);
+        assert_eq!(market.apply(&numbered(&other, 3), 0), Applied::Ignored("another symbol"));
+        assert_eq!(market.apply(&numbered(&change, 3), 0), Applied::Ignored("sent twice"));
+        assert_eq!(market.apply(&numbered(&change, 4), 0), Applied::Depth);
+        assert_eq!(market.apply(&numbered(&behind, 6), 0), Applied::Gap { expected: 5, received: 6 });
+        assert!(market.wants_subscription());
+        assert_eq!(market.apply(&numbered(&change, 7), 0), Applied::Ignored("waits for the stream's snapshot"));
+        assert_eq!(market.apply(&numbered(&whole, 9), 0), Applied::Snapshot);
+        assert!(!market.wants_subscription());
+    }
+}
+
+#[test]
+fn a_damaged_trade_keeps_the_book_and_a_damaged_update_ends_it() {
+    let whole = frame(&[event("snapshot", "BTC-USD", &[BID, ASK])]);
+    let mut market = market();
+    assert_eq!(market.apply(&numbered(&whole, 2), 0), Applied::Snapshot);
+    assert!(matches!(market.apply(TRADES.replacen("SELL", "?", 1).as_bytes(), 0), Applied::Refused(_)));
+    assert_eq!(market.apply(&numbered(&update(), 4), 0), Applied::Depth);
+    let damaged = numbered(&update().replacen("\"bid\"", "\"?\"", 1), 5);
+    assert_eq!(market.apply(&damaged, 0), Applied::Refused(WireError::Unknown("side")));
+    assert!(market.wants_subscription());
 }
