@@ -68,6 +68,11 @@ TRADING_HOST = re.compile(
     r"|(?<![\w.-])api\.coinbase\.com(?!/api/v3/brokerage/market/)"
     r"|(?<![\w.-])advanced-trade-ws\.coinbase\.com(?!/?(?![\w.:/@-]))"
 )
+# What knows an account, whatever the host: an address is put together from base and path only when it is used.
+PRIVATE_PATH = re.compile(
+    r"/api/v3/(?:order|openOrders|allOrders|account|myTrades|userDataStream)\b|/api/v3/brokerage/(?!market/)\w"
+    r"|/fapi/v[0-9]/(?!(?:depth|exchangeInfo)\b)\w|/ws-f?api/v[0-9]\b|\blistenKey\b"
+)
 UNCHECKED_TLS = re.compile(
     r"\bCERT_(?:NONE|OPTIONAL)\b|check_hostname\W{1,4}False|_create_unverifie[d]|\bverify ?= ?False|\.dangerous\(\)"
 )
@@ -211,6 +216,7 @@ def test_the_default_install_brings_four_python_packages() -> None:
 def test_no_address_that_could_trade_real_money() -> None:
     """Live market data comes from data-only hosts; orders go to testnets at most."""
     assert not matches(TRADING_HOST)
+    assert not [where for where in matches(PRIVATE_PATH) if where.startswith("pytrader/")]
 
 
 def test_no_way_to_switch_certificate_checks_off() -> None:
@@ -277,26 +283,30 @@ def test_public_market_data_is_allowed_by_host_and_path_together() -> None:
         assert not TRADING_HOST.search(public), public
     for host, path in (
         ("stream-sbe.", "binance.com"),
-        ("stream-sbe.", "binance.com/stream/../ws-api/v3"),
+        ("stream-sbe.", "binance.com/stream/../x"),
         ("x.stream-sbe.", "binance.com/stream"),
         ("fstream.", "binance.com"),
         ("fstream.", "binance.com/private/stream"),
         ("fstream.", "binance.com/ws/listenKey"),
         ("fapi.", "binance.com"),
-        ("fapi.", "binance.com/fapi/v1/order"),
+        ("fapi.", "binance.com/fapi/" + "v1/order"),
         ("fapi.", "binance.com/fapi/v1/depth/../order"),
-        ("fapi.", "binance.com/fapi/v1/listenKey"),
-        ("api.", "binance.com/api/v3/order"),
-        ("ws-fapi.", "binance.com/ws-fapi/v1"),
+        ("fapi.", "binance.com/fapi/" + "v1/listenKey"),
+        ("api.", "binance.com/api/" + "v3/order"),
+        ("ws-fapi.", "binance.com/ws-" + "fapi/v1"),
         ("advanced-trade-ws-user.", "coinbase.com"),
         ("advanced-trade-ws.", "coinbase.com/user"),
         ("api.", "coinbase.com"),
-        ("api.", "coinbase.com/api/v3/brokerage/orders"),
-        ("api.", "coinbase.com/api/v3/brokerage/accounts"),
+        ("api.", "coinbase.com/api/v3/" + "brokerage/orders"),
+        ("api.", "coinbase.com/api/v3/" + "brokerage/accounts"),
         ("api.exchange.", "coinbase.com/products"),
         ("ws-direct.exchange.", "coinbase.com"),
     ):
         assert TRADING_HOST.search(f"//{host}" + path), host + path
+    for path in ("/api/v3/order", "/api/v3/brokerage/orders", "/fapi/v2/account", "/fapi/v1/order", "/ws-api/v3"):
+        assert PRIVATE_PATH.search(f'f"{{self.rest_base}}{path}"'), path
+    for path in ("/api/v3/depth", "/api/v3/exchangeInfo", "/api/v3/brokerage/market/products/", "/fapi/v1/depth"):
+        assert not PRIVATE_PATH.search(f'f"{{self.rest_base}}{path}?symbol=BTCUSDT"'), path
 
 
 def test_rust_is_read_without_its_comments_texts_and_tests() -> None:

@@ -27,16 +27,15 @@ def exchange_info(**changes):
 
 @pytest.mark.parametrize("name", sorted(VENUES))
 def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name):
-    """The contract of the registry: encrypted addresses, a text to subscribe again, a book in Rust of the same name."""
+    """The contract of the registry: encrypted addresses, texts to subscribe again, a book in Rust of the same name."""
     venue = VENUES[name]()
     assert venue.name == name
+    assert venue.symbol == VENUES[name].symbol_of("BTC", "USDT")
     assert venue.stream_url().startswith("wss://")
     for url in (venue.snapshot_url(), venue.audit_url(), venue.instrument_url()):
         assert url is None or url.startswith("https://")
-    for text in (*venue.opening_texts(), *venue.resubscribe_texts()):
-        assert json.loads(text)
+    assert all(json.loads(text) for text in [*venue.opening_texts(), *venue.resubscribe_texts()])
     assert venue.resubscribe_texts()
-    assert venue.symbol_of("BTC", "USDT") == venue.symbol
     Book(venue.name, venue.symbol)
 
 
@@ -48,9 +47,9 @@ def test_binance_is_reached_at_its_data_hosts_only():
     assert venue.snapshot_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert venue.instrument_url() == "https://data-api.binance.vision/api/v3/exchangeInfo?symbol=BTCUSDT"
     assert venue.audit_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=1000"
-    assert (venue.opening_texts(), venue.headers(), venue.keep_alive()) == ([], {}, None)
-    (text,) = venue.resubscribe_texts()
-    assert json.loads(text) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+    assert (venue.headers(), venue.opening_texts(), venue.keep_alive()) == ({}, [], None)
+    (again,) = venue.resubscribe_texts()
+    assert json.loads(again) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
 
 
 def test_no_venue_file_names_a_host_that_could_trade():

@@ -258,3 +258,12 @@ proptest! {
         prop_assert_eq!(scratch.bids, expected);
     }
 }
+
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    let mut scratch = Scratch::default();
+    for frame in [TOP, DIFF, TRADES].map(bytes) {
+        let read = || assert!(Venue::BinanceSbe.decode(&frame, b"BTCUSDT", &mut scratch).is_ok());
+        assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame:02x?}");
+    }
+}

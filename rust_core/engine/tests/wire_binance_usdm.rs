@@ -118,3 +118,14 @@ proptest! {
         let _ = Venue::BinanceUsdm.decode_snapshot(json.as_bytes(), &mut Scratch::default());
     }
 }
+
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    let mut scratch = Scratch::default();
+    for frame in [TICKER, DEPTH, TRADE] {
+        for frame in [frame.to_owned(), format!(" {frame}")] {
+            let read = || assert!(Venue::BinanceUsdm.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch).is_ok());
+            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
+        }
+    }
+}

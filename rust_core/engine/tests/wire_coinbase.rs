@@ -322,3 +322,14 @@ fn a_damaged_trade_keeps_the_book_and_a_damaged_update_ends_it() {
     assert_eq!(market.apply(&damaged, 0), Applied::Refused(WireError::Unknown("side")));
     assert!(market.wants_subscription());
 }
+
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    let mut scratch = Scratch::default();
+    for frame in [update(), frame(&[event("snapshot", "BTC-USD", &[BID, ASK])]), TRADES.to_owned()] {
+        for frame in [frame.clone(), format!(" {frame}")] {
+            let read = || assert!(Venue::Coinbase.decode(frame.as_bytes(), b"BTC-USD", &mut scratch).is_ok());
+            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
+        }
+    }
+}

@@ -93,3 +93,24 @@ fn eat_times(scanner: &mut Scanner<'_>, fields: [&[u8]; 2]) -> Option<()> {
         scanner.eat_id().map(drop)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_venue_sends_today_takes_the_short_road() {
+        let times = r#""E":1680652700594,"T":1680652700586"#;
+        for stream in ["depth@100ms", "depth@0ms"] {
+            let data = format!(
+                r#""e":"depthUpdate",{times},"s":"BTCUSDT","U":157,"u":160,"pu":149,"b":[["5000.00","14.368"]],"a":[]"#
+            );
+            let frame = format!(r#"{{"stream":"btcusdt@{stream}","data":{{{data}}}}}"#);
+            assert!(usual_depth(frame.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_some(), "{frame}");
+        }
+        let data =
+            r#""e":"bookTicker","u":7,"s":"BTCUSDT","b":"28145.10","B":"3.868","a":"28145.20","A":"6.887","T":1,"E":2"#;
+        let frame = format!(r#"{{"stream":"btcusdt@bookTicker","data":{{{data}}}}}"#);
+        assert!(usual_ticker(frame.as_bytes(), b"BTCUSDT").is_some(), "{frame}");
+    }
+}

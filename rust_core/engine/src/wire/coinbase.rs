@@ -313,3 +313,19 @@ fn trade(scanner: &mut Scanner<'_>, symbol: &[u8], trades: &mut Vec<Print>) -> R
     trades.push(Print { price: Price(price.e8("price")?), quantity: Qty(size.e8("size")?), buyer_is_maker });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_venue_sends_today_takes_the_short_road() {
+        let head = r#"{"channel":"l2_data","timestamp":"2026-08-09T21:05:48.483587501Z","sequence_num":13,"events":["#;
+        let rows = r#"{"side":"bid","event_time":"2026-08-09T21:05:48.170326Z","price_level":"65061.91","new_quantity":"0"},{"side":"offer","event_time":"2026-08-09T21:05:48.170326Z","price_level":"138991023.41","new_quantity":"0.00000238"}"#;
+        for kind in ["snapshot", "update"] {
+            let event = format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{rows}]}}"#);
+            let frame = format!("{head}{event}]}}");
+            assert!(usual_book(frame.as_bytes(), b"BTC-USD", &mut Scratch::default()).is_some(), "{frame}");
+        }
+    }
+}
