@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from dull_book import DullBook, e8
+from twin_book import TwinBook, e8
 
 from pytrader._core import Book, Replay
 
@@ -53,7 +53,7 @@ def live_from(index: int, session: Session, product: str) -> Book:
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_recorded_books_of_coinbase_equal_a_dull_one_at_every_frame(session: Session, product: str) -> None:
     """Best prices at each update, a hundred levels a side every ten; no gap, no refusal, never crossed."""
-    book, dull = Book("coinbase", product), DullBook()
+    book, dull = Book("coinbase", product), TwinBook()
     for index, frame in enumerate(session.frames):
         word, found = book.apply(frame, index), session.updates(index, product)
         if found is None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from dull_book import DullBook
+from twin_book import TwinBook
 
 from pytrader._core import Book, Replay
 
@@ -38,7 +38,7 @@ def session(recordings: Recordings) -> Session:
     return Session(frames, events, recordings.read(f"{NAME}.rest_depth.json"), asked["after_frame_index"])
 
 
-def apply(dull: DullBook, event: dict[str, Any]) -> None:
+def apply(dull: TwinBook, event: dict[str, Any]) -> None:
     """Set the levels of one depth event."""
     for side, key in (("bid", "b"), ("ask", "a")):
         for price, quantity in event[key]:
@@ -47,7 +47,7 @@ def apply(dull: DullBook, event: dict[str, Any]) -> None:
 
 def test_the_recorded_book_of_the_futures_equals_a_dull_one_at_every_frame(session: Session) -> None:
     """From the bridged snapshot on: best prices at each depth frame, a hundred levels a side every ten."""
-    book, dull = Book("binance-usdm", "BTCUSDT"), DullBook()
+    book, dull = Book("binance-usdm", "BTCUSDT"), TwinBook()
     snapshot = json.loads(session.snapshot)
     apply(dull, {"b": snapshot["bids"], "a": snapshot["asks"]})
     # Depth alone: a newer bookTicker would be published above it.

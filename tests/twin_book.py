@@ -13,7 +13,7 @@ def e8(text: str) -> int:
     return int(value)
 
 
-class DullBook:
+class TwinBook:
     """Prices and quantities as multiples of 10⁻⁸, by side; quantity 0 removes."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 //! What one frame of Coinbase, of Binance's binary streams and of its futures costs, from bytes to the published top.
 //!
-//! Run: `cargo bench -p engine --bench venues`. Frames are synthetic, in each venue's shape; the books have 1,000 levels
+//! Run: `cargo bench -p engine --bench streams`. Frames are synthetic, in each venue's shape; the books have 1,000 levels
 //! a side, and Coinbase's snapshot 19,000 bids and 27,000 asks, as many as were recorded.
 
 use std::fmt::Write as _;
