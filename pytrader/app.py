@@ -23,8 +23,9 @@ from pytrader.loosening import LooserLimits, refused
 from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
 from pytrader.recorder import Recorder
+from pytrader.settings import SettingsError
 from pytrader.trader import Trader
-from pytrader.venues import VENUES
+from pytrader.venues import VENUES, BinanceSbe, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -247,8 +248,16 @@ class LogOutlet:
 def venue_of(settings: Settings) -> Venue:
     """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
     settings.demand("venue", VENUES)
-    bases = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
-    return VENUES[settings.venue](settings.symbol, **{name: base for name, base in bases.items() if base is not None})
+    given = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
+    bases = {name: base for name, base in given.items() if base is not None}
+    if settings.venue != BinanceSbe.name:
+        return VENUES[settings.venue](settings.symbol, **bases)
+    venue = BinanceSbe(settings.symbol, **bases, api_key=settings.binance_sbe_api_key)
+    try:
+        venue.headers()
+    except VenueError as error:
+        raise SettingsError(f"binance_sbe_api_key: {error}") from None
+    return venue
 
 
 class LogFile(logging.handlers.RotatingFileHandler):

@@ -35,6 +35,7 @@ class SettingsError(ValueError):
 
 
 _WORD = kinds.pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
+_VENUE = kinds.pattern("[a-z-]{2,20}", "a word of 2 to 20 letters or -", str.lower)
 _SYMBOL = kinds.pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
 _FILE = kinds.Kind(kinds.existing_file, "a file that exists")
 _FOLDER = kinds.optional(kinds.Kind(kinds.path, "a folder"))
@@ -78,14 +79,18 @@ def _row(kind: kinds.Kind, default: str, unit: str, meaning: str) -> Any:  # noq
 
 
 def _secret(meaning: str) -> Any:  # noqa: ANN401 - same
-    return field(metadata={"row": Row(_SECRET, "", "", f"{meaning} (reserved: accepted, not used yet)", secret=True)})
+    return field(metadata={"row": Row(_SECRET, "", "", meaning, secret=True)})
+
+
+def _reserved(meaning: str) -> Any:  # noqa: ANN401 - same
+    return _secret(f"{meaning} (reserved: accepted, not used yet)")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one run. A name that ends in `_e8` holds an exact decimal as an integer of 10⁻⁸."""
 
-    venue: str = _row(_WORD, "binance", "", "exchange whose market data is used")
+    venue: str = _row(_VENUE, "binance", "", "exchange whose market data is used")
     symbol: str = _row(_SYMBOL, "BTCUSDT", "", "instrument, as the venue writes it")
     execution: str = _row(_WORD, "simulated", "", "where orders go: simulated fills them here and reaches no network")
     data_dir: Path = _row(
@@ -128,13 +133,16 @@ class Settings:
         kinds.whole(8, 1_000_000), "1024", "MB", "size of one market's recording; at it the oldest segments go first"
     )
     color: str = _row(kinds.choice("auto", "never"), "auto", "", "colours; NO_COLOR and TERM=dumb also turn them off")
-    binance_testnet_api_key: Secret | None = _secret("Binance spot testnet key")
-    binance_testnet_api_secret: Secret | None = _secret("Binance spot testnet secret")
-    bybit_testnet_api_key: Secret | None = _secret("Bybit testnet key")
-    bybit_testnet_api_secret: Secret | None = _secret("Bybit testnet secret")
-    okx_demo_api_key: Secret | None = _secret("OKX demo trading key")
-    okx_demo_api_secret: Secret | None = _secret("OKX demo trading secret")
-    okx_demo_api_passphrase: Secret | None = _secret("OKX demo trading pass phrase")
+    binance_sbe_api_key: Secret | None = _secret(
+        "Binance Ed25519 API key, sent by venue binance-sbe; needs no permission"
+    )
+    binance_testnet_api_key: Secret | None = _reserved("Binance spot testnet key")
+    binance_testnet_api_secret: Secret | None = _reserved("Binance spot testnet secret")
+    bybit_testnet_api_key: Secret | None = _reserved("Bybit testnet key")
+    bybit_testnet_api_secret: Secret | None = _reserved("Bybit testnet secret")
+    okx_demo_api_key: Secret | None = _reserved("OKX demo trading key")
+    okx_demo_api_secret: Secret | None = _reserved("OKX demo trading secret")
+    okx_demo_api_passphrase: Secret | None = _reserved("OKX demo trading pass phrase")
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def source(self, name: str) -> str:

@@ -55,8 +55,13 @@ STARTS_THREAD = re.compile(
 REACHES_NETWORK = re.compile(r"(socket|ssl|http|urllib(?!\.parse)|websocket|asyncio|socketserver|wsproto)(\..*)?")
 READS_ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?)|dotenv\.(load_dotenv|dotenv_values)")
 
+# Hosts of Binance that serve public market data next to what is not: allowed with such a path, and not without.
+BINANCE_PUBLIC = (
+    r"stream-sbe\.binance\.com(?::\d+)?/(?:stream|ws)(?![\w./-])|fstream\.binance\.com/public/stream(?![\w./-])"
+    r"|fapi\.binance\.com/fapi/v1/(?:depth|exchangeInfo)(?![\w./-])"
+)
 TRADING_HOST = re.compile(
-    r"(?<![\w.-])(?!(?:developers|www|demo[a-z-]*)\.)(?:[a-z0-9-]+\.)+binance\.(?:com|us)\b"
+    rf"(?<![\w.-])(?!{BINANCE_PUBLIC})(?!(?:developers|www|demo[a-z-]*)\.)(?:[a-z0-9-]+\.)+binance\.(?:com|us)\b"
     r"|(?<![\w.-])(?:api\.(?!bybit\.com/v5/market/)|stream\.(?!bybit\.com/v5/public/spot\b))(?:bybit|bytick)\.com"
     r"|(?<![\w.-])(?:ws(?!\.okx\.com/ws/v5/public\b)|ws(?:aws|us|eea))\.okx\.com"
     r"|(?<![\w.-])(?:openapi(?!\.okx\.com/api/v5/(?:market|public)/)|aws|eea|us|my)\.okx\.com"
@@ -64,7 +69,14 @@ TRADING_HOST = re.compile(
     # What knows an account, whatever the host: an address is put together from base and path only when it is used.
     r"|(?<!/api)/v5/(?:private|trade|order|position|account|asset|user)\b|/ws/v5/(?:private|business)\b"
     r"|/api/v5/(?:trade|account|asset|users)\b"
-    r"|(?<![\w.-])(?:api|api\.exchange|ws-direct\.exchange|advanced-trade-ws(?:-user)?)\.coinbase\.com"
+    r"|(?<![\w.-])(?:api\.exchange|ws-direct\.exchange|advanced-trade-ws-user)\.coinbase\.com"
+    r"|(?<![\w.-])api\.coinbase\.com(?!/api/v3/brokerage/market/)"
+    r"|(?<![\w.-])advanced-trade-ws\.coinbase\.com(?!/?(?![\w.:/@-]))"
+)
+# What knows an account, whatever the host: an address is put together from base and path only when it is used.
+PRIVATE_PATH = re.compile(
+    r"/api/v3/(?:order|openOrders|allOrders|account|myTrades|userDataStream)\b|/api/v3/brokerage/(?!market/)\w"
+    r"|/fapi/v[0-9]/(?!(?:depth|exchangeInfo)\b)\w|/ws-f?api/v[0-9]\b|\blistenKey\b"
 )
 UNCHECKED_TLS = re.compile(
     r"\bCERT_(?:NONE|OPTIONAL)\b|check_hostname\W{1,4}False|_create_unverifie[d]|\bverify ?= ?False|\.dangerous\(\)"
@@ -209,6 +221,7 @@ def test_the_default_install_brings_four_python_packages() -> None:
 def test_no_address_that_could_trade_real_money() -> None:
     """Live market data comes from data-only hosts; orders go to testnets at most."""
     assert not matches(TRADING_HOST)
+    assert not [where for where in matches(PRIVATE_PATH) if where.startswith("pytrader/")]
 
 
 def test_no_way_to_switch_certificate_checks_off() -> None:
@@ -287,6 +300,47 @@ def test_only_the_public_market_data_of_bybit_and_okx_may_be_named() -> None:
         *(f'base + "{path}"' for path in (f"/ws{v5}/private", f"/api{v5}/trade/order", f"/api{v5}/account/balance")),
     ):
         assert TRADING_HOST.search(forbidden), forbidden
+
+
+def test_public_market_data_is_allowed_by_host_and_path_together() -> None:
+    """A host that also takes orders may be named for what is public there, and for nothing else."""
+    for public in (
+        "wss://stream-sbe.binance.com/stream?streams=x",
+        '"wss://stream-sbe.binance.com:9443/ws"',
+        '"wss://fstream.binance.com/public/stream"',
+        "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT",
+        '"https://fapi.binance.com/fapi/v1/exchangeInfo"',
+        '"wss://advanced-trade-ws.coinbase.com"',
+        '"wss://advanced-trade-ws.coinbase.com/"',
+        "https://api.coinbase.com/api/v3/brokerage/market/products/BTC-USDT",
+    ):
+        assert not TRADING_HOST.search(public), public
+    for host, path in (
+        ("stream-sbe.", "binance.com"),
+        ("stream-sbe.", "binance.com/stream/../x"),
+        ("x.stream-sbe.", "binance.com/stream"),
+        ("fstream.", "binance.com"),
+        ("fstream.", "binance.com/private/stream"),
+        ("fstream.", "binance.com/ws/listenKey"),
+        ("fapi.", "binance.com"),
+        ("fapi.", "binance.com/fapi/" + "v1/order"),
+        ("fapi.", "binance.com/fapi/v1/depth/../order"),
+        ("fapi.", "binance.com/fapi/" + "v1/listenKey"),
+        ("api.", "binance.com/api/" + "v3/order"),
+        ("ws-fapi.", "binance.com/ws-" + "fapi/v1"),
+        ("advanced-trade-ws-user.", "coinbase.com"),
+        ("advanced-trade-ws.", "coinbase.com/user"),
+        ("api.", "coinbase.com"),
+        ("api.", "coinbase.com/api/v3/" + "brokerage/orders"),
+        ("api.", "coinbase.com/api/v3/" + "brokerage/accounts"),
+        ("api.exchange.", "coinbase.com/products"),
+        ("ws-direct.exchange.", "coinbase.com"),
+    ):
+        assert TRADING_HOST.search(f"//{host}" + path), host + path
+    for path in ("/api/v3/order", "/api/v3/brokerage/orders", "/fapi/v2/account", "/fapi/v1/order", "/ws-api/v3"):
+        assert PRIVATE_PATH.search(f'f"{{self.rest_base}}{path}"'), path
+    for path in ("/api/v3/depth", "/api/v3/exchangeInfo", "/api/v3/brokerage/market/products/", "/fapi/v1/depth"):
+        assert not PRIVATE_PATH.search(f'f"{{self.rest_base}}{path}?symbol=BTCUSDT"'), path
 
 
 def test_rust_is_read_without_its_comments_texts_and_tests() -> None:

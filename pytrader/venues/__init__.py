@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from pytrader.venues.binance import Binance
+from pytrader.venues.binance_sbe import BinanceSbe
+from pytrader.venues.binance_usdm import BinanceUsdm
 from pytrader.venues.bybit import Bybit
+from pytrader.venues.coinbase import Coinbase
 from pytrader.venues.okx import Okx
 from pytrader.venues.venue import Instrument, KeepAlive, Venue, VenueError
 
@@ -25,6 +28,22 @@ VENUES: dict[str, MakeVenue] = {
     "binance": Binance,
     "bybit": Bybit,
     "okx": Okx,
+    "coinbase": Coinbase,
+    "binance-sbe": BinanceSbe,
+    "binance-usdm": BinanceUsdm,
 }
 
-__all__ = ["VENUES", "Binance", "Bybit", "Instrument", "KeepAlive", "MakeVenue", "Okx", "Venue", "VenueError"]
+__all__ = [
+    "VENUES",
+    "Binance",
+    "BinanceSbe",
+    "BinanceUsdm",
+    "Bybit",
+    "Coinbase",
+    "Instrument",
+    "KeepAlive",
+    "MakeVenue",
+    "Okx",
+    "Venue",
+    "VenueError",
+]

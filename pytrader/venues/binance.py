@@ -116,6 +116,7 @@ def _instrument(row: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]]) 
         step_e8=positive_e8(rules["LOT_SIZE"], "stepSize"),
         min_quantity_e8=positive_e8(rules["LOT_SIZE"], "minQty"),
         max_quantity_e8=positive_e8(rules["LOT_SIZE"], "maxQty"),
-        min_notional_e8=positive_e8(notional, "minNotional"),
+        # Futures call it otherwise.
+        min_notional_e8=positive_e8(notional, "minNotional" if "minNotional" in notional else "notional"),
         trading=row["status"] == "TRADING",
     )

@@ -1,4 +1,5 @@
-//! Binance spot market streams, combined (`{"stream":…,"data":…}`) or raw, and the REST depth snapshot.
+//! Binance spot market streams, combined (`{"stream":…,"data":…}`) or raw, and the REST depth snapshot; the general
+//! road of its futures too, whose frames differ in one field.
 //!
 //! Source: Binance's public API documentation, pages "WebSocket Streams" and "Market Data endpoints".
 
@@ -16,14 +17,23 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
         return Ok(message);
     }
     scratch.clear();
-    decode_any(frame, symbol, scratch)
+    decode_any(frame, symbol, scratch, Chain::Overlapping)
+}
+
+/// What a depth frame says that it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chain {
+    /// Spot: the first id `U` tells.
+    Overlapping,
+    /// Futures: the last id of the frame before is named in `pu`, and ids between two frames may be missing.
+    Previous,
 }
 
 /// The general road.
-fn decode_any(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
+pub(super) fn decode_any(frame: &[u8], symbol: &[u8], scratch: &mut Scratch, chain: Chain) -> Result<Message, Refusal> {
     let mut fields = Fields::default();
     let scanned = check_text(frame).and_then(|()| fields.scan_frame(frame, scratch));
-    let message = scanned.and_then(|()| fields.message(symbol, &mut scratch.trades));
+    let message = scanned.and_then(|()| fields.message(symbol, &mut scratch.trades, chain));
     message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth() })
 }
 
@@ -92,7 +102,7 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
 
 /// Steps over the stream's name (the symbol in lower case) and what follows it.
 #[inline]
-fn eat_stream(scanner: &mut Scanner<'_>, symbol: &[u8], after: &[u8]) -> Option<()> {
+pub(super) fn eat_stream(scanner: &mut Scanner<'_>, symbol: &[u8], after: &[u8]) -> Option<()> {
     scanner.eat_word(b"{\"stream\":\"").then_some(())?;
     scanner.eat_lower_case(symbol).then_some(())?;
     scanner.eat_word(after).then_some(())
@@ -108,7 +118,8 @@ struct Fields<'a> {
     level_error: Option<WireError>,
 }
 
-const NAMES: [&str; 15] = ["e", "s", "U", "u", "b", "B", "a", "A", "p", "q", "m", "result", "error", "code", "id"];
+const NAMES: [&str; 17] =
+    ["e", "s", "U", "u", "b", "B", "a", "A", "p", "q", "m", "result", "error", "code", "id", "pu", "X"];
 const EVENT: usize = 0;
 const SYMBOL: usize = 1;
 const FIRST_ID: usize = 2;
@@ -124,6 +135,8 @@ const RESULT: usize = 11;
 const ERROR: usize = 12;
 const CODE: usize = 13;
 const ID: usize = 14;
+const PREVIOUS_ID: usize = 15;
+const TRADE_KIND: usize = 16;
 
 /// What a frame is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +227,7 @@ impl<'a> Fields<'a> {
         let stem = name.iter().position(|&byte| byte == b'@').map_or(name, |at| &name[at..]);
         Some(match stem {
             b"@bookTicker" => Kind::Ticker,
-            b"@depth" | b"@depth@100ms" | b"@depth@1000ms" => Kind::Depth,
+            b"@depth" | b"@depth@0ms" | b"@depth@100ms" | b"@depth@500ms" | b"@depth@1000ms" => Kind::Depth,
             b"@trade" => Kind::Trade,
             b"!serverShutdown" => Kind::Shutdown,
             _ => Kind::Unknown,
@@ -230,7 +243,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn message(&self, symbol: &[u8], trades: &mut Vec<Print>) -> Result<Message, WireError> {
+    fn message(&self, symbol: &[u8], trades: &mut Vec<Print>, chain: Chain) -> Result<Message, WireError> {
         match self.kind() {
             Kind::Unknown => Ok(Message::Unrelated("unknown event")),
             Kind::Shutdown => Ok(Message::Shutdown),
@@ -239,7 +252,7 @@ impl<'a> Fields<'a> {
                 Ok(Message::Unrelated("another symbol"))
             }
             Kind::Ticker => self.ticker(),
-            Kind::Depth => self.depth(),
+            Kind::Depth => self.depth(chain),
             Kind::Trade => self.trade(trades),
         }
     }
@@ -269,22 +282,33 @@ impl<'a> Fields<'a> {
         Ok(Message::Top { version: update_id, bid: self.level(BID, BID_SIZE)?, ask: self.level(ASK, ASK_SIZE)? })
     }
 
-    fn depth(&self) -> Result<Message, WireError> {
+    fn depth(&self, chain: Chain) -> Result<Message, WireError> {
         if let Some(error) = self.level_error {
             return Err(error);
         }
         let (first_id, last_id) = (self.values[FIRST_ID].id("U")?, self.values[LAST_ID].id("u")?);
         match (self.values[BID], self.values[ASK]) {
-            (Value::Levels, Value::Levels) if first_id <= last_id => {
-                Ok(Message::Depth(Span::overlapping(first_id, last_id)))
-            }
-            (Value::Levels, Value::Levels) => Err(WireError::Backward { first_id, last_id }),
+            (Value::Levels, Value::Levels) => self.span(first_id, last_id, chain).map(Message::Depth),
             (Value::Levels, _) => Err(WireError::Missing("a")),
             _ => Err(WireError::Missing("b")),
         }
     }
 
+    fn span(&self, first_id: u64, last_id: u64, chain: Chain) -> Result<Span, WireError> {
+        let (first_id, span) = match chain {
+            Chain::Overlapping => (first_id, Span::overlapping(first_id, last_id)),
+            Chain::Previous => {
+                let previous_id = self.values[PREVIOUS_ID].id("pu")?;
+                (first_id.max(previous_id + 1), Span::exactly_after(previous_id, last_id))
+            }
+        };
+        if first_id <= last_id { Ok(span) } else { Err(WireError::Backward { first_id, last_id }) }
+    }
+
     fn trade(&self, trades: &mut Vec<Print>) -> Result<Message, WireError> {
+        if matches!(self.values[TRADE_KIND], Value::Text(kind) if !kind.is(b"MARKET")) {
+            return Ok(Message::Unrelated("a trade outside the market"));
+        }
         let Value::Bool(buyer_is_maker) = self.values[BUYER_IS_MAKER] else { return Err(WireError::Missing("m")) };
         let (price, quantity) = (Price(self.e8(PRICE)?), Qty(self.e8(QUANTITY)?));
         trades.push(Print { price, quantity, buyer_is_maker });

@@ -9,7 +9,10 @@ use crate::units::{DecimalError, Price, Qty, parse_e8};
 use crate::view::Level;
 
 mod binance;
+mod binance_sbe;
+mod binance_usdm;
 mod bybit;
+mod coinbase;
 mod json;
 mod okx;
 mod plain;
@@ -32,11 +35,18 @@ pub enum Venue {
     Bybit,
     /// OKX v5, public streams.
     Okx,
+    /// Binance spot, its binary streams.
+    BinanceSbe,
+    /// Binance USD-M futures, combined or raw streams.
+    BinanceUsdm,
+    /// Coinbase Advanced Trade.
+    Coinbase,
 }
 
 impl Venue {
     /// Every venue.
-    pub const ALL: [Venue; 3] = [Venue::Binance, Venue::Bybit, Venue::Okx];
+    pub const ALL: [Venue; 6] =
+        [Venue::Binance, Venue::BinanceSbe, Venue::BinanceUsdm, Venue::Bybit, Venue::Coinbase, Venue::Okx];
 
     /// The name in settings, paths and journals.
     pub fn name(self) -> &'static str {
@@ -44,6 +54,9 @@ impl Venue {
             Venue::Binance => "binance",
             Venue::Bybit => "bybit",
             Venue::Okx => "okx",
+            Venue::BinanceSbe => "binance-sbe",
+            Venue::BinanceUsdm => "binance-usdm",
+            Venue::Coinbase => "coinbase",
         }
     }
 
@@ -55,8 +68,8 @@ impl Venue {
     /// Where a book of this venue gets its snapshots from.
     pub fn snapshots(self) -> Snapshots {
         match self {
-            Venue::Binance | Venue::Okx => Snapshots::Fetched,
-            Venue::Bybit => Snapshots::Streamed,
+            Venue::Binance | Venue::BinanceSbe | Venue::BinanceUsdm | Venue::Okx => Snapshots::Fetched,
+            Venue::Bybit | Venue::Coinbase => Snapshots::Streamed,
         }
     }
 
@@ -68,6 +81,9 @@ impl Venue {
             Venue::Binance => binance::decode(frame, symbol, scratch),
             Venue::Bybit => bybit::decode(frame, symbol, scratch),
             Venue::Okx => okx::decode(frame, symbol, scratch),
+            Venue::BinanceSbe => binance_sbe::decode(frame, symbol, scratch),
+            Venue::BinanceUsdm => binance_usdm::decode(frame, symbol, scratch),
+            Venue::Coinbase => coinbase::decode(frame, symbol, scratch),
         }
     }
 
@@ -77,9 +93,12 @@ impl Venue {
     pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
         scratch.clear();
         match self {
-            Venue::Binance => binance::decode_snapshot(body, scratch),
+            Venue::Binance | Venue::BinanceSbe => binance::decode_snapshot(body, scratch),
+            Venue::BinanceUsdm => binance_usdm::decode_snapshot(body, scratch),
             Venue::Bybit => bybit::decode_snapshot(body, scratch),
             Venue::Okx => okx::decode_snapshot(body, scratch),
+            // Its snapshots come on the stream, and no other is public.
+            Venue::Coinbase => Err(WireError::Missing("snapshot")),
         }
     }
 }
@@ -250,6 +269,8 @@ pub enum WireError {
     Duplicate(&'static str),
     /// A level of a field has the price 0.
     NoPrice(&'static str),
+    /// A field that decides what a frame means holds something that is not known.
+    Unknown(&'static str),
     /// A number that the engine cannot hold exactly.
     Number {
         /// The field.
@@ -278,6 +299,7 @@ impl fmt::Display for WireError {
             WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
             WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
             WireError::NoPrice(field) => write!(f, "a level in {field} has the price 0"),
+            WireError::Unknown(field) => write!(f, "field {field} holds what is not known"),
             WireError::Number { field, error } => write!(f, "number in {field}: {error}"),
             WireError::Backward { first_id, last_id } => write!(f, "last update {last_id} before first {first_id}"),
         }

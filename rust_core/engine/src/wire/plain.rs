@@ -2,7 +2,7 @@
 
 use super::json::{Scanner, Value};
 use super::{MAX_FRAME_LEVELS, WireError, above_nine, eight_digits, every};
-use crate::units::{E8, Price, Qty};
+use crate::units::{E8, Price, Qty, parse_e8};
 use crate::view::Level;
 
 /// Reads a decimal of at most 8 digits, with or without 1 to 8 decimals, up to the quote behind it.
@@ -101,6 +101,24 @@ impl<'a> Scanner<'a> {
         }
         Ok(Value::Levels)
     }
+
+    /// Steps over a decimal text and its closing quote, if one stands here.
+    #[inline(always)]
+    pub fn eat_plain(&mut self) -> Option<i64> {
+        let text = self.bytes.get(self.at..)?;
+        let (value, length) = plain_e8(text).or_else(|| long_e8(text))?;
+        self.at += length + 1;
+        Some(value)
+    }
+
+    /// Steps over a text of printable ASCII without escapes and its closing quote, if one stands here.
+    #[inline(always)]
+    pub fn eat_ascii(&mut self) -> Option<()> {
+        let odd = |byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+        let length = self.bytes.get(self.at..)?.iter().position(odd)?;
+        self.at += length;
+        self.eat_word(b"\"").then_some(())
+    }
 }
 
 fn priced(field: &'static str, levels: &[Level]) -> Result<(), WireError> {
@@ -116,10 +134,17 @@ pub(super) fn best_of(field: &'static str, levels: &[Level]) -> Result<Level, Wi
     }
 }
 
+/// A number of more digits than [`plain_e8`] takes, or at the end of its text.
+#[cold]
+fn long_e8(text: &[u8]) -> Option<(i64, usize)> {
+    // 12 digits, a dot, 8 digits, a quote.
+    let length = text.iter().take(22).position(|&byte| byte == b'"')?;
+    parse_e8(&text[..length]).ok().map(|value| (value, length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::parse_e8;
     use proptest::prelude::*;
 
     proptest! {

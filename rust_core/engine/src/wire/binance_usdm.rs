@@ -1,0 +1,116 @@
+//! Binance USD-M futures market streams and the REST depth snapshot: spot's words, with `pu` in a depth frame (the
+//! last id of the frame before), times in a bookTicker, and numbers without padding.
+//!
+//! Source: Binance's public API documentation, pages "Websocket Market Streams" and "Market Data Endpoints" of USD-M
+//! futures; recorded frames.
+
+use super::binance::{self, Chain, eat_stream};
+use super::json::Scanner;
+use super::{Message, Refusal, Scratch, Span, WireError};
+use crate::units::{Price, Qty};
+use crate::view::Level;
+
+/// Reads one frame about `symbol` (upper case, as in field `s`).
+///
+/// The shape that the venue sends today is tried first; any other spelling that JSON allows takes the general road and
+/// gives the same answer.
+pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
+    if let Some(message) = usual_ticker(frame, symbol).or_else(|| usual_depth(frame, symbol, scratch)) {
+        return Ok(message);
+    }
+    scratch.clear();
+    let message = binance::decode_any(frame, symbol, scratch, Chain::Previous)?;
+    if matches!(message, Message::Depth(_)) {
+        priced(scratch).map_err(|error| Refusal { error, may_be_depth: true })?;
+    }
+    Ok(message)
+}
+
+/// Reads the body of `GET /fapi/v1/depth`.
+pub(super) fn decode_snapshot(body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
+    let update_id = binance::decode_snapshot(body, scratch)?;
+    priced(scratch).map(|()| update_id)
+}
+
+fn priced(scratch: &Scratch) -> Result<(), WireError> {
+    let lacks = |levels: &[Level]| levels.iter().any(|level| level.price.0 == 0);
+    match (lacks(&scratch.bids), lacks(&scratch.asks)) {
+        (true, _) => Err(WireError::NoPrice("bids")),
+        (_, true) => Err(WireError::NoPrice("asks")),
+        _ => Ok(()),
+    }
+}
+
+fn eat(scanner: &mut Scanner<'_>, word: &[u8]) -> Option<()> {
+    scanner.eat_word(word).then_some(())
+}
+
+/// `{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":…,"s":…,"b":…,"B":…,"a":…,"A":…,"T":…,"E":…}}`.
+#[inline]
+fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
+    let mut scanner = Scanner::new(frame);
+    eat_stream(&mut scanner, symbol, b"@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":")?;
+    let version = scanner.eat_id()?;
+    eat(&mut scanner, b",\"s\":\"")?;
+    eat(&mut scanner, symbol)?;
+    let mut number = |before: &[u8]| scanner.eat_word(before).then(|| scanner.eat_plain())?;
+    let bid = Level { price: Price(number(b"\",\"b\":\"")?), quantity: Qty(number(b",\"B\":\"")?) };
+    let ask = Level { price: Price(number(b",\"a\":\"")?), quantity: Qty(number(b",\"A\":\"")?) };
+    eat_times(&mut scanner, [b",\"T\":", b",\"E\":"])?;
+    eat(&mut scanner, b"}}")?;
+    scanner.end().ok()?;
+    Some(Message::Top { version, bid, ask })
+}
+
+/// `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":…,"T":…,"s":…,"U":…,"u":…,"pu":…,"b":[…],"a":[…]}}`.
+#[inline]
+fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Message> {
+    let mut scanner = Scanner::new(frame);
+    eat_stream(&mut scanner, symbol, b"@depth@")?;
+    // As asked for; recorded streams of the fastest kind call it 0.
+    eat(&mut scanner, b"100ms").or_else(|| eat(&mut scanner, b"0ms"))?;
+    eat(&mut scanner, b"\",\"data\":{\"e\":\"depthUpdate\"")?;
+    eat_times(&mut scanner, [b",\"E\":", b",\"T\":"])?;
+    eat(&mut scanner, b",\"s\":\"")?;
+    eat(&mut scanner, symbol)?;
+    let mut id = |before: &[u8]| scanner.eat_word(before).then(|| scanner.eat_id())?;
+    let (first_id, last_id, previous_id) = (id(b"\",\"U\":")?, id(b",\"u\":")?, id(b",\"pu\":")?);
+    eat(&mut scanner, b",\"b\":")?;
+    scanner.plain_levels(&mut scratch.bids, |rest| rest.strip_prefix(b"]"))?;
+    eat(&mut scanner, b",\"a\":")?;
+    scanner.plain_levels(&mut scratch.asks, |rest| rest.strip_prefix(b"]"))?;
+    eat(&mut scanner, b"}}")?;
+    scanner.end().ok()?;
+    let forward = previous_id < last_id && first_id <= last_id;
+    forward.then(|| Message::Depth(Span::exactly_after(previous_id, last_id)))
+}
+
+/// Steps over two fields that hold times.
+#[inline(always)]
+fn eat_times(scanner: &mut Scanner<'_>, fields: [&[u8]; 2]) -> Option<()> {
+    fields.into_iter().try_for_each(|field| {
+        eat(scanner, field)?;
+        scanner.eat_id().map(drop)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_venue_sends_today_takes_the_short_road() {
+        let times = r#""E":1680652700594,"T":1680652700586"#;
+        for stream in ["depth@100ms", "depth@0ms"] {
+            let data = format!(
+                r#""e":"depthUpdate",{times},"s":"BTCUSDT","U":157,"u":160,"pu":149,"b":[["5000.00","14.368"]],"a":[]"#
+            );
+            let frame = format!(r#"{{"stream":"btcusdt@{stream}","data":{{{data}}}}}"#);
+            assert!(usual_depth(frame.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_some(), "{frame}");
+        }
+        let data =
+            r#""e":"bookTicker","u":7,"s":"BTCUSDT","b":"28145.10","B":"3.868","a":"28145.20","A":"6.887","T":1,"E":2"#;
+        let frame = format!(r#"{{"stream":"btcusdt@bookTicker","data":{{{data}}}}}"#);
+        assert!(usual_ticker(frame.as_bytes(), b"BTCUSDT").is_some(), "{frame}");
+    }
+}
