@@ -144,6 +144,7 @@ class App:
             "execution": self.executor,
             f"snapshot-{venue.name}": Snapshots(self.feed),
             f"feed-{venue.name}": self.feed,
+            f"feed-{venue.name}-next": Successor(self.feed),
             "clock": self.clock,
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
@@ -202,6 +203,14 @@ class Snapshots:
     def __init__(self, feed: Feed) -> None:
         """Fetch `feed`'s snapshots."""
         self.run, self.stop = feed.run_snapshots, feed.stop
+
+
+class Successor:
+    """The feed's third body."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Open `feed`'s next connections."""
+        self.run, self.stop = feed.run_next, feed.stop
 
 
 def _undisturbed(end: Callable[[], bool]) -> bool:

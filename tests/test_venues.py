@@ -31,9 +31,14 @@ def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name
     venue = VENUES[name]()
     assert venue.name == name
     assert venue.stream_url().startswith("wss://")
-    for url in (venue.snapshot_url(), venue.instrument_url()):
-        assert url.startswith("https://")
-    assert json.loads(venue.resubscribe_text())
+    for url in (venue.instrument_url(), venue.snapshot_url(), venue.audit_url()):
+        assert url is None or url.startswith("https://")
+    assert all(json.loads(text) for text in [*venue.opening_texts(), *venue.resubscribe_texts()])
+    assert venue.resubscribe_texts()
+    assert venue.keep_alive() is None or 1.0 <= venue.keep_alive().every_s <= 25.0
+    assert all(isinstance(part, str) for row in venue.headers().items() for part in row)
+    assert 1 << 20 <= venue.message_max <= 16 << 20
+    assert VENUES[name].symbol_of("BTC", "USDT") == venue.symbol
     Book(venue.name, venue.symbol)
 
 
@@ -44,7 +49,10 @@ def test_binance_is_reached_at_its_data_hosts_only():
     assert venue.stream_url() == f"wss://data-stream.binance.vision/stream?streams={streams}"
     assert venue.snapshot_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert venue.instrument_url() == "https://data-api.binance.vision/api/v3/exchangeInfo?symbol=BTCUSDT"
-    assert json.loads(venue.resubscribe_text()) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+    assert venue.audit_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=1000"
+    (again,) = venue.resubscribe_texts()
+    assert json.loads(again) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+    assert (venue.opening_texts(), venue.keep_alive(), venue.headers()) == ([], None, {})
 
 
 def test_no_venue_file_names_a_host_that_could_trade():

@@ -10,15 +10,18 @@ from urllib.parse import urlencode
 import orjson
 
 from pytrader._core import parse_e8
-from pytrader.venues.venue import Instrument, VenueError, read_json
+from pytrader.venues.venue import MESSAGE_MAX, Instrument, VenueError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytrader.venues.venue import KeepAlive
 
 STREAM_BASE = "wss://data-stream.binance.vision"
 REST_BASE = "https://data-api.binance.vision"
 # The most that Binance gives; a level beyond it is unknown until it changes. Costs 250 of 6,000 a minute.
 SNAPSHOT_LEVELS = 5_000
+AUDIT_LEVELS = 1_000  # costs 50
 
 # Milliseconds, or microseconds where the stream was asked for them (timeUnit=MICROSECOND).
 _EVENT_TIME = re.compile(rb'"E": ?([0-9]{16}|[0-9]{1,13})\b')
@@ -36,6 +39,7 @@ class Binance:
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "binance"
+    message_max: ClassVar[int] = MESSAGE_MAX
 
     symbol: str = "BTCUSDT"
     stream_base: str = STREAM_BASE
@@ -45,13 +49,33 @@ class Binance:
         """Return the combined stream of bookTicker, depth each 100 ms and trades."""
         return f"{self.stream_base.rstrip('/')}/stream?streams={'/'.join(self._streams())}"
 
-    def resubscribe_text(self) -> str:
+    @staticmethod
+    def symbol_of(base: str, quote: str) -> str:
+        """Return the symbol of a market: "BTCUSDT"."""
+        return f"{base}{quote}"
+
+    def headers(self) -> Mapping[str, str]:
+        """Return no header: public data."""
+        return {}
+
+    def opening_texts(self) -> list[str]:
+        """Return nothing: the address subscribes."""
+        return []
+
+    def resubscribe_texts(self) -> list[str]:
         """Return SUBSCRIBE for the same three streams."""
-        return orjson.dumps({"method": "SUBSCRIBE", "params": self._streams(), "id": 1}).decode()
+        return [orjson.dumps({"method": "SUBSCRIBE", "params": self._streams(), "id": 1}).decode()]
+
+    def keep_alive(self) -> KeepAlive | None:
+        """Return None: pongs are enough."""
 
     def snapshot_url(self) -> str:
         """Return the depth snapshot's address, 5,000 levels a side."""
         return self._rest("depth", limit=str(SNAPSHOT_LEVELS))
+
+    def audit_url(self) -> str:
+        """Return the depth snapshot's address, 1,000 levels a side."""
+        return self._rest("depth", limit=str(AUDIT_LEVELS))
 
     def instrument_url(self) -> str:
         """Return exchangeInfo's address for the one symbol."""

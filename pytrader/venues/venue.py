@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MESSAGE_MAX = 1 << 20  # bytes of one message; a venue that sends its whole book at once says more
 
 
 class VenueError(ValueError):
@@ -26,6 +31,14 @@ class Instrument:
     trading: bool  # whether orders are taken now
 
 
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """What a venue wants to hear from time to time, as a text of its own and not as a ping frame."""
+
+    text: str
+    every_s: float  # sent when nothing was sent for so long
+
+
 class Venue(Protocol):
     """The words of one venue for one symbol. Every method is pure."""
 
@@ -40,11 +53,27 @@ class Venue(Protocol):
     def stream_url(self) -> str:
         """Return the `wss://` address that streams top of book, depth and trades (`ws://` on loopback)."""
 
-    def resubscribe_text(self) -> str:
-        """Return the message that subscribes to the same streams again on an open connection."""
+    @property
+    def message_max(self) -> int:
+        """The largest message that the venue may send, bytes."""
 
-    def snapshot_url(self) -> str:
-        """Return the address of the depth snapshot."""
+    def headers(self) -> Mapping[str, str]:
+        """Return the header fields that the upgrade needs beside its own; mostly none."""
+
+    def opening_texts(self) -> Sequence[str]:
+        """Return what is sent right after the upgrade; nothing where the address subscribes."""
+
+    def resubscribe_texts(self) -> Sequence[str]:
+        """Return what makes an open connection stream again, with a fresh snapshot where snapshots are streamed."""
+
+    def keep_alive(self) -> KeepAlive | None:
+        """Return the text that keeps the connection open; None where ping frames are enough."""
+
+    def snapshot_url(self) -> str | None:
+        """Return the address of the depth snapshot; None where snapshots come on the stream."""
+
+    def audit_url(self) -> str | None:
+        """Return the address of a book to compare the live one with; None where there is none."""
 
     def instrument_url(self) -> str:
         """Return the address that tells the market's rules."""

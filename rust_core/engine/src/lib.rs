@@ -19,6 +19,7 @@ pub mod ring;
 pub mod risk;
 pub mod seqlock;
 pub mod simulate;
+pub mod succession;
 mod sync;
 pub mod units;
 pub mod view;
