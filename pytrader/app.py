@@ -62,9 +62,13 @@ class Worker(threading.Thread):
             self._log.critical("Thread %s died; trading is halted", self.name)
             self._desk.halt("THREAD", f"the thread {self.name} has died")
 
+    def expect_end(self) -> None:
+        """Take an end from now on for what was asked for: another thread's stop may end this body too."""
+        self._asked = True
+
     def end(self) -> bool:
         """Ask the body to end and wait up to 3 s; tell whether it did."""
-        self._asked = True
+        self.expect_end()
         self._part.stop()
         if self.is_alive():
             self.join(JOIN_S)
@@ -148,6 +152,7 @@ class App:
             "clock": self.clock,
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
+        self._feeds = [worker for worker in self._workers if worker.name.endswith((venue.name, f"{venue.name}-next"))]
 
     def _take_up(self, seed: int, confirm: Callable[[Looser], bool]) -> list[int]:
         """Take up the journal, once looser limits are confirmed; return the orders that rest again."""
@@ -167,6 +172,8 @@ class App:
 
     def stop(self) -> list[str]:
         """Stop every thread, last started first, and close the journal; return the names of those that did not end."""
+        for worker in self._feeds:  # one stop ends all three
+            worker.expect_end()
         late = [worker.name for worker in reversed(self._workers) if not _undisturbed(worker.end)]
         for name in late:
             self.log.error("Thread %s did not stop within %.0f s", name, JOIN_S)
