@@ -17,7 +17,7 @@ from pytrader._core import Book
 from pytrader.feed import Feed, FeedSettings
 from pytrader.fetch import FetchError
 from pytrader.pacing import Backoff
-from pytrader.venues import Binance
+from pytrader.venues import Binance, KeepAlive
 
 LOG = logging.getLogger("test_feed")
 
@@ -93,6 +93,44 @@ def test_the_book_goes_live_on_a_bridged_snapshot_and_shows_the_newer_top(server
     assert server.upgrades[0].target.startswith("/stream?streams=btcusdt@bookTicker/")
     assert server.requests[0].target == "/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert feed.words() == ["connecting", "connected", "stopped"]
+
+
+class Talkative(Binance):
+    """A venue that wants a header, a subscription and a word from time to time, and streams its snapshots."""
+
+    def headers(self):
+        """Return one."""
+        return {"X-Key": "abc"}
+
+    def opening_texts(self):
+        """Return two."""
+        return ["first", "second"]
+
+    def keep_alive(self):
+        """Return a ping."""
+        return KeepAlive("ping", 0.2)
+
+    def snapshot_url(self):
+        """Return none."""
+
+    def audit_url(self):
+        """Return none."""
+
+
+def test_a_venue_s_header_texts_and_keep_alive_are_sent_and_no_snapshot_is_fetched(server, monkeypatch):
+    """Its words open the connection and keep it open."""
+    monkeypatch.setattr("test_feed.Binance", Talkative)
+    with running(server) as feed:
+        stream = server.stream()
+        stream.send(depth(9, 11, "100.00", "101.00"))
+        assert [stream.read_frame() for _ in range(4)] == [(TEXT, text) for text in TEXTS]
+        until(lambda: feed.book.top().sync == "buffering", "the frame")
+        time.sleep(0.5)
+        assert not server.requests
+    assert "x-key: abc" in server.heads[0].lower()
+
+
+TEXTS = (b"first", b"second", b"ping", b"ping")
 
 
 def test_after_a_cut_the_book_is_unsynced_until_a_new_snapshot_is_bridged(server):

@@ -3,11 +3,10 @@
 //! Readers see one book without a break: the heir takes over when its own is live and has reached the lead's, or at once
 //! when the lead leaves. The market's lock decides who leads, so no frame of a replaced connection is taken any more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::market::Market;
 use crate::published::Published;
-use crate::sync::{Mutex, MutexGuard, hold};
 use crate::wake::{CrossWatch, Signal};
 
 /// A market, and the connections that feed it or want to.
@@ -175,4 +174,9 @@ impl Led {
         }
         (self.lead, self.wants_successor) = (Some(id), heir.wants_successor);
     }
+}
+
+/// An heir's market, also after a panic of its thread: `Led::promote` looks at that.
+fn hold(own: &Mutex<Option<Market>>) -> MutexGuard<'_, Option<Market>> {
+    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
