@@ -134,7 +134,7 @@ def _read(connection: websocket.WebSocket, travel_ns: list[float]) -> None:
 def _fed(port: int) -> Iterator[Book]:
     book = Book()
     feed = Feed(_binance(port), book, log=logging.getLogger("bench"))
-    threads = [threading.Thread(target=body) for body in (feed.run, feed.run_snapshots)]
+    threads = [threading.Thread(target=body) for body in (feed.run, feed.run_next, feed.run_snapshots)]
     for thread in threads:
         thread.start()
     try:

@@ -151,9 +151,11 @@ class App:
             **self._recorders(),
             f"snapshot-{venue.name}": Snapshots(self.feed),
             f"feed-{venue.name}": self.feed,
+            f"feed-{venue.name}-next": Successor(self.feed),
             "clock": self.clock,
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
+        self._feeds = [worker for worker in self._workers if worker.name.endswith((venue.name, f"{venue.name}-next"))]
 
     def _recorders(self) -> dict[str, Part]:
         """Return the recorder, if one is asked for; it is started before the feed and stopped after it."""
@@ -222,6 +224,14 @@ class Snapshots:
     def __init__(self, feed: Feed) -> None:
         """Fetch `feed`'s snapshots."""
         self.run, self.stop = feed.run_snapshots, feed.stop
+
+
+class Successor:
+    """The feed's third body."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Open `feed`'s next connections."""
+        self.run, self.stop = feed.run_next, feed.stop
 
 
 def _undisturbed(end: Callable[[], bool]) -> bool:

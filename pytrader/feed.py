@@ -1,15 +1,19 @@
-"""A venue's market data into a book: connect, run, reconnect without end; snapshots when the book wants one.
+"""A venue's market data into a book: connect, run, hand over or reconnect without end; snapshots and audits.
 
-`run` and `run_snapshots` are the bodies of two threads that the caller owns; `stop` ends both, whatever they wait for.
+`run`, `run_next` and `run_snapshots` are the bodies of three threads that the caller owns; `stop` ends all of them,
+whatever they wait for. `run` and `run_next` do the same: one of them leads, and when its connection wants a successor
+the other one opens it, so that a reader sees no break. Pauses and budgets belong to both.
 
 ```
-run:            connect (Rust) → upgrade (websocket-client over Rust's socket) → Link.run, no GIL → pause → again
-run_snapshots:  wait until the book wants one → fetch → offer the bytes → pause
+run, run_next:  wait until no one leads or the lead wants a successor → connect (Rust) → upgrade (websocket-client over
+                Rust's socket) → Link.run, no GIL → again
+run_snapshots:  wait until a connection wants one → fetch → offer the bytes → pause; each minute: fetch → compare
 ```
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -33,8 +37,13 @@ if TYPE_CHECKING:
 
 HEALTHY_S = 60.0  # a connection that lived this long starts the back-off anew
 QUIET_MAX_MS = 60_000  # the patience with a connection without data grows to this
-SNAPSHOT_SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book
+SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book
 PLANNED_MIN_S = 10.0  # a planned end that comes sooner is treated as a failure, or it could become a storm
+AUDIT_LEAD_MS = 1_000  # kept before a book is asked for: the answer may be older than the question
+AUDIT_WAIT_S = 5.0  # how long a fetched book waits for the stream
+AUDIT_RETRY_MS = 100
+
+LIMITED = "the venue's limit on requests"
 
 Word = Literal["connecting", "connected", "waiting", "no_snapshot", "stopped"]
 
@@ -66,8 +75,11 @@ class FeedSettings:
     ca_file: Path | None = None  # PEM roots trusted beside the system's
     connect_timeout_s: float = 5.0  # connect, TLS and upgrade together; also one snapshot
     quiet_reconnect_ms: int = 10_000  # without book data, in [1000, 60000]
+    life_s: float = 86_100.0  # age at which a connection wants a successor; Binance cuts it at 24 h
+    audit_s: float = 60.0  # from one comparison with a fetched book to the next; 0 for none
     random: Random = field(default_factory=Random)
     clock: Callable[[], float] = time.monotonic
+    pause: Callable[[threading.Event, float], object] = threading.Event.wait  # until the event, or so many seconds
 
 
 class Feed:
@@ -85,43 +97,53 @@ class Feed:
         """Connect nothing yet. Raise ValueError for an address that is none, OSError without free file descriptors."""
         self._venue = venue
         self._stream_address = address_of(venue.stream_url())
-        self._snapshot_url = venue.snapshot_url()
-        if self._snapshot_url is not None:
-            address_of(self._snapshot_url)
+        self._snapshot_url, self._audit_url = venue.snapshot_url(), venue.audit_url()
+        for url in (self._snapshot_url, self._audit_url):
+            if url is not None:
+                address_of(url)
         self._book = book
         self._log = log
         self._on_state = on_state
         self._settings = settings or FeedSettings()
-        self._waker = Waker()  # of the stream
+        self._wakers = (Waker(), Waker())  # one for each stream: a wake-up must reach the right one
         self._rest_waker = Waker()  # its own, or a fetch could take the wake-up of a snapshot that was offered
         self._stopped = threading.Event()
+        self._lock = threading.Lock()  # for what stands below: three threads share it
+        self._connected = 0  # connections that are open or being opened
         self._barred_until_s = float("-inf")  # the venue asked for quiet until then
+        self._next_connect_s = float("-inf")  # the back-off's
+        self._lost = ""  # why there is a back-off
         self._backoff = Backoff(self._settings.random)
         self._connects = Budget(60, 300.0)  # Binance allows 300 in 5 minutes for each address
         self._snapshot_backoff = Backoff(self._settings.random)
-        self._snapshots = Budget(10, 60.0)
+        self._snapshots = Budget(10, 60.0)  # audits too
         self._quiet_ms = self._settings.quiet_reconnect_ms
 
     def run(self) -> None:
         """Connect and run, again and again, until `stop`: the body of the feed thread."""
-        while not self._stopped.is_set():
-            self._keep_to(self._connects)
-            if not self._stopped.is_set():
-                self._after(self._connection())
+        self._keep(self._wakers[0])
         self._say(FeedState("stopped"))
 
+    def run_next(self) -> None:
+        """Do the same beside `run`: the body of the thread that opens the next connection while one still runs."""
+        self._keep(self._wakers[1])
+
     def run_snapshots(self) -> None:
-        """Fetch a snapshot whenever the book wants one, until `stop`: the body of the snapshot thread."""
-        last_s = float("-inf")
+        """Fetch a snapshot whenever one is wanted, and audit the book, until `stop`: the snapshot thread's body."""
+        clock = self._settings.clock
+        last_s, audited_s = float("-inf"), clock()
         while not self._stopped.is_set():
-            if self._book.wait_snapshot_wanted(SNAPSHOT_SLICE_MS):
-                last_s = self._snapshot(last_s)
+            if self._book.wait_snapshot_wanted(SLICE_MS) and self._snapshot_url is not None:
+                last_s = self._snapshot(self._snapshot_url, last_s)
+            elif self._audit_url is not None and 0 < self._settings.audit_s <= clock() - audited_s:
+                self._audit(self._audit_url)
+                audited_s = clock()
 
     def stop(self) -> None:
-        """End both bodies soon, from any thread; the feed cannot be run again."""
+        """End all bodies soon, from any thread; the feed cannot be run again."""
         self._stopped.set()
-        self._waker.stop()
-        self._rest_waker.stop()
+        for waker in (*self._wakers, self._rest_waker):
+            waker.stop()
 
     def fetch_instrument(self) -> Instrument:
         """Return the market's tick, step and minima, asked once.
@@ -133,20 +155,49 @@ class Feed:
 
     # One connection
 
-    def _connection(self) -> _Outcome:
+    def _keep(self, waker: Waker) -> None:
+        while not self._stopped.is_set():
+            if not self._enter():
+                self._book.wait_successor_wanted(SLICE_MS)
+                continue
+            try:
+                if self._spend(self._connects):
+                    self._after(self._connection(waker))
+            finally:
+                self._leave()
+
+    def _enter(self) -> bool:
+        """Take one of two places: the first if nobody has it, the second if the lead wants a successor."""
+        with self._lock:
+            free = self._connected == 0 or (self._connected == 1 and self._book.wait_successor_wanted(0))
+            self._connected += free
+            return free
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._connected -= 1
+
+    def _connection(self, waker: Waker) -> _Outcome:
         clock = self._settings.clock
         self._say(FeedState("connecting", self._venue.stream_url()))
-        self._connects.use(clock())
         try:
-            link = self._open()
+            link = self._open(waker)
         except Exception as error:  # noqa: BLE001 - however it fails, the next try is due
             return self._refused(error)
         self._say(FeedState("connected", self._venue.stream_url()))
-        began_s = clock()
-        ended = link.run(self._book, resubscribe=self._venue.resubscribe_texts()[0], quiet_reconnect_ms=self._quiet_ms)
+        began_s, keep_alive = clock(), self._venue.keep_alive()
+        ended = link.run(
+            self._book,
+            opening=self._venue.opening_texts(),
+            resubscribe=self._venue.resubscribe_texts(),
+            keep_alive=None if keep_alive is None else (keep_alive.text, keep_alive.every_s),
+            message_max=self._venue.message_max,
+            quiet_reconnect_ms=self._quiet_ms,
+            life_s=self._settings.life_s,
+        )
         return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)
 
-    def _open(self) -> Link:
+    def _open(self, waker: Waker) -> Link:
         address = self._stream_address
         ca_file = self._settings.ca_file
         link = Link.connect(
@@ -155,12 +206,13 @@ class Feed:
             tls=address.tls,
             ca_file=None if ca_file is None else str(ca_file),
             timeout_s=self._settings.connect_timeout_s,
-            waker=self._waker,
+            waker=waker,
         )
         try:
             websocket.create_connection(
                 self._venue.stream_url(),
                 socket=cast("socket.socket", link),
+                header=dict(self._venue.headers()),
                 redirect_limit=0,
                 suppress_origin=True,
                 enable_multithread=False,
@@ -181,15 +233,17 @@ class Feed:
         if self._stopped.is_set():
             return
         self._bar(outcome.retry_after_s)
-        if outcome.lived_s >= HEALTHY_S and outcome.reason not in ("quiet", "no_pong"):
-            self._backoff.reset()
-        self._quiet_ms = self._patience_ms(outcome)
-        if outcome.planned and outcome.lived_s >= PLANNED_MIN_S:
-            self._log.info("Feed reconnects as planned: %s", outcome.text)
-            return
-        wait_s = max(self._backoff.next_s(), self._barred_s())
-        self._log.warning("Feed lost: %s; next try in %.1f s", outcome.text, wait_s)
-        self._pause(wait_s, outcome.text)
+        with self._lock:
+            if outcome.lived_s >= HEALTHY_S and outcome.reason not in ("quiet", "no_pong", "unsynced"):
+                self._backoff.reset()
+            self._quiet_ms = self._patience_ms(outcome)
+            unhurried = outcome.planned and outcome.lived_s >= PLANNED_MIN_S
+            wait_s = 0.0 if unhurried else self._backoff.next_s()
+            self._next_connect_s, self._lost = self._settings.clock() + wait_s, outcome.text
+        if outcome.planned:
+            self._log.info("Feed went on with its next connection: %s", outcome.text)
+        else:
+            self._log.warning("Feed lost: %s; next try in %.1f s", outcome.text, max(wait_s, self._barred_s()))
 
     def _patience_ms(self, outcome: _Outcome) -> int:
         if outcome.reason == "quiet" and outcome.lived_s < HEALTHY_S * 2:
@@ -198,19 +252,17 @@ class Feed:
 
     # One snapshot
 
-    def _snapshot(self, last_s: float) -> float:
+    def _snapshot(self, url: str, last_s: float) -> float:
         clock = self._settings.clock
         if clock() - last_s >= HEALTHY_S:
             self._snapshot_backoff.reset()
         else:
-            self._stopped.wait(self._snapshot_backoff.next_s())
-        self._keep_to(self._snapshots)
-        if self._stopped.is_set() or self._snapshot_url is None:
+            self._settings.pause(self._stopped, self._snapshot_backoff.next_s())
+        if not self._spend(self._snapshots):
             return last_s
         asked_s = clock()
-        self._snapshots.use(asked_s)
         try:
-            outcome = self._book.offer_snapshot(self._fetch(self._snapshot_url))
+            outcome = self._book.offer_snapshot(self._fetch(url))
             self._log.info("Snapshot fetched: %s", outcome)
         except InterruptedError:
             self._log.debug("Snapshot given up: stopped")
@@ -218,6 +270,31 @@ class Feed:
             self._log.warning("Snapshot failed: %s", error)
             self._on_state(FeedState("no_snapshot", str(error)))
         return asked_s
+
+    def _audit(self, url: str) -> None:
+        """Compare the book with a fetched one, unless something more urgent wants the request."""
+        if not self._book.begin_audit() or self._book.wait_snapshot_wanted(AUDIT_LEAD_MS):
+            return
+        if self._barred_s() > 0 or self._snapshots.take(self._settings.clock()) > 0:
+            return
+        try:
+            word = self._compare(self._fetch(url))
+        except InterruptedError:
+            return
+        except FetchError as error:
+            self._log.warning("Audit failed: %s", error)
+            return
+        if word == "diverged":
+            self._log.error("Audit: the book differs from the venue's and is thrown away")
+        else:
+            self._log.debug("Audit: %s", word)
+
+    def _compare(self, body: bytes) -> str:
+        end_s = self._settings.clock() + AUDIT_WAIT_S
+        while (word := self._book.audit(body)) == "waiting" and self._settings.clock() < end_s:
+            if self._stopped.is_set() or self._book.wait_snapshot_wanted(AUDIT_RETRY_MS):
+                break
+        return word
 
     def _fetch(self, url: str) -> bytes:
         settings = self._settings
@@ -233,22 +310,30 @@ class Feed:
 
     def _bar(self, wait_s: float) -> None:
         if wait_s > 0:
-            self._barred_until_s = max(self._barred_until_s, self._settings.clock() + wait_s)
+            with self._lock:
+                self._barred_until_s = max(self._barred_until_s, self._settings.clock() + wait_s)
 
     def _barred_s(self) -> float:
         return max(0.0, self._barred_until_s - self._settings.clock())
 
-    def _keep_to(self, budget: Budget) -> None:
-        """Wait until the budget and the venue allow the next use, or the feed is stopped."""
+    def _spend(self, budget: Budget) -> bool:
+        """Wait until venue, back-off and budget allow a use, and count it; False if the feed is stopped first."""
         while not self._stopped.is_set():
-            wait_s = max(budget.wait_s(self._settings.clock()), self._barred_s())
+            wait_s, why = self._due(budget)
             if wait_s <= 0:
-                return
-            self._pause(wait_s, "the venue's limit on requests")
+                return True
+            wait_s = math.ceil(wait_s * 1e3) / 1e3
+            self._say(FeedState("waiting", why, wait_s))
+            self._settings.pause(self._stopped, wait_s)
+        return False
 
-    def _pause(self, wait_s: float, why: str) -> None:
-        self._say(FeedState("waiting", why, wait_s))
-        self._stopped.wait(wait_s)
+    def _due(self, budget: Budget) -> tuple[float, str]:
+        now_s = self._settings.clock()
+        with self._lock:
+            held_s = self._next_connect_s - now_s if budget is self._connects else 0.0
+            if max(held_s, self._barred_until_s - now_s) > 0:
+                return max(held_s, self._barred_until_s - now_s), self._lost or LIMITED
+            return budget.take(now_s), LIMITED
 
     def _say(self, state: FeedState) -> None:
         if state.word in ("connected", "stopped"):

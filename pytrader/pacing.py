@@ -47,3 +47,10 @@ class Budget:
     def use(self, now_s: float) -> None:
         """Count one use at `now_s`."""
         self.used_s.append(now_s)
+
+    def take(self, now_s: float) -> float:
+        """Count one use if it is allowed at `now_s`, and return 0; otherwise return how long to wait, seconds."""
+        wait_s = self.wait_s(now_s)
+        if wait_s == 0:
+            self.use(now_s)
+        return wait_s

@@ -74,7 +74,8 @@ def test_stopped_engine_leaves_no_thread_and_a_closed_journal(engine, tmp_path):
     app = engine()
     app.start()
     names = {thread.name for thread in set(threading.enumerate()) - before}
-    assert names == {"journal", "execution", "snapshot-binance", "feed-binance", "clock"}
+    feeds = {"feed-binance", "feed-binance-next", "snapshot-binance"}
+    assert names == feeds | {"journal", "execution", "clock"}
     assert app.trader.wait_synced()
     began = monotonic()
     assert app.stop() == []
@@ -255,6 +256,7 @@ def dying(gate):
         ("execution", (SimulatedExecutor, "run")),
         ("snapshot-binance", (Feed, "run_snapshots")),
         ("feed-binance", (Feed, "run")),
+        ("feed-binance-next", (Feed, "run_next")),
         ("clock", (Clock, "run")),
     ],
 )

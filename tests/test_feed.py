@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, depth, frame, snapshot, ticker, until
 
-import pytrader.feed
 from pytrader._core import Book
 from pytrader.feed import Feed, FeedSettings
 from pytrader.fetch import FetchError
 from pytrader.pacing import Backoff
-from pytrader.venues import Binance
+from pytrader.venues import Binance, KeepAlive
 
 LOG = logging.getLogger("test_feed")
 
@@ -32,21 +31,21 @@ class Halves(random.Random):
 
 
 class Running:
-    """A feed on its two threads."""
+    """A feed on its threads."""
 
     def __init__(self, stream_base, rest_base, **settings):
-        """Start both threads."""
+        """Start them."""
         self.book, self.states = Book(), []
         venue = Binance("BTCUSDT", stream_base, rest_base)
         settings = FeedSettings(random=Halves(), **settings)
         self.feed = Feed(venue, self.book, log=LOG, on_state=self.states.append, settings=settings)
-        bodies = (self.feed.run, self.feed.run_snapshots)
+        bodies = (self.feed.run, self.feed.run_next, self.feed.run_snapshots)
         self.threads = [threading.Thread(target=body, name=body.__name__) for body in bodies]
         for thread in self.threads:
             thread.start()
 
     def stop(self):
-        """Stop, and fail unless both threads are gone within a second."""
+        """Stop, and fail unless all threads are gone within a second."""
         began_s = time.monotonic()
         self.feed.stop()
         for thread in self.threads:
@@ -94,6 +93,44 @@ def test_the_book_goes_live_on_a_bridged_snapshot_and_shows_the_newer_top(server
     assert server.upgrades[0].target.startswith("/stream?streams=btcusdt@bookTicker/")
     assert server.requests[0].target == "/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert feed.words() == ["connecting", "connected", "stopped"]
+
+
+class Talkative(Binance):
+    """A venue that wants a header, a subscription and a word from time to time, and streams its snapshots."""
+
+    def headers(self):
+        """Return one."""
+        return {"X-Key": "abc"}
+
+    def opening_texts(self):
+        """Return two."""
+        return ["first", "second"]
+
+    def keep_alive(self):
+        """Return a ping."""
+        return KeepAlive("ping", 0.2)
+
+    def snapshot_url(self):
+        """Return none."""
+
+    def audit_url(self):
+        """Return none."""
+
+
+def test_a_venue_s_header_texts_and_keep_alive_are_sent_and_no_snapshot_is_fetched(server, monkeypatch):
+    """Its words open the connection and keep it open."""
+    monkeypatch.setattr("test_feed.Binance", Talkative)
+    with running(server) as feed:
+        stream = server.stream()
+        stream.send(depth(9, 11, "100.00", "101.00"))
+        assert [stream.read_frame() for _ in range(4)] == [(TEXT, text) for text in TEXTS]
+        until(lambda: feed.book.top().sync == "buffering", "the frame")
+        time.sleep(0.5)
+        assert not server.requests
+    assert "x-key: abc" in server.heads[0].lower()
+
+
+TEXTS = (b"first", b"second", b"ping", b"ping")
 
 
 def test_after_a_cut_the_book_is_unsynced_until_a_new_snapshot_is_bridged(server):
@@ -148,9 +185,8 @@ def test_a_silent_second_is_pinged_and_three_are_answered_by_subscribing_again(s
         until(lambda: any("quiet" in state.detail for state in feed.states), "the word quiet")
 
 
-def test_a_shutdown_notice_reconnects_without_a_pause(server, monkeypatch):
-    """The venue said so: the replacement is opened at once."""
-    monkeypatch.setattr(pytrader.feed, "PLANNED_MIN_S", 0.0)
+def test_a_shutdown_notice_opens_the_next_connection_without_a_pause(server):
+    """The venue said so: the replacement is opened at once, and the old connection runs until then."""
     with running(server) as feed:
         server.stream().send(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
         go_live(feed, server.stream())
@@ -158,9 +194,13 @@ def test_a_shutdown_notice_reconnects_without_a_pause(server, monkeypatch):
 
 
 def test_a_shutdown_notice_that_comes_at_once_each_time_is_no_storm(server):
-    """A planned end within seconds of the start is paused after, like any other."""
+    """A connection that is replaced within seconds of its start is paused after, like any that is lost."""
     with running(server) as feed:
-        server.stream().send(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
+        for _ in range(3):
+            stream = server.stream()
+            stream.send(depth(9, 11, "100.00", "101.00"))
+            until(feed.synced, "a synced book")
+            stream.send(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
         until(lambda: "waiting" in feed.words(), "a pause")
 
 

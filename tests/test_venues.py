@@ -32,10 +32,14 @@ def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name
     assert venue.name == name
     assert venue.symbol == VENUES[name].symbol_of("BTC", "USDT")
     assert venue.stream_url().startswith("wss://")
-    for url in (venue.snapshot_url(), venue.audit_url(), venue.instrument_url()):
+    for url in (venue.instrument_url(), venue.snapshot_url(), venue.audit_url()):
         assert url is None or url.startswith("https://")
     assert all(json.loads(text) for text in [*venue.opening_texts(), *venue.resubscribe_texts()])
     assert venue.resubscribe_texts()
+    assert venue.keep_alive() is None or 1.0 <= venue.keep_alive().every_s <= 25.0
+    assert all(isinstance(part, str) for row in venue.headers().items() for part in row)
+    assert 1 << 20 <= venue.message_max <= 16 << 20
+    assert VENUES[name].symbol_of("BTC", "USDT") == venue.symbol
     Book(venue.name, venue.symbol)
 
 
@@ -47,9 +51,9 @@ def test_binance_is_reached_at_its_data_hosts_only():
     assert venue.snapshot_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=5000"
     assert venue.instrument_url() == "https://data-api.binance.vision/api/v3/exchangeInfo?symbol=BTCUSDT"
     assert venue.audit_url() == "https://data-api.binance.vision/api/v3/depth?symbol=BTCUSDT&limit=1000"
-    assert (venue.headers(), venue.opening_texts(), venue.keep_alive()) == ({}, [], None)
     (again,) = venue.resubscribe_texts()
     assert json.loads(again) == {"method": "SUBSCRIBE", "params": streams.split("/"), "id": 1}
+    assert (venue.opening_texts(), venue.keep_alive(), venue.headers()) == ([], None, {})
 
 
 def test_no_venue_file_names_a_host_that_could_trade():

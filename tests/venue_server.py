@@ -126,6 +126,7 @@ class VenueServer:
     streams: queue.Queue = field(default_factory=queue.Queue)
     requests: list = field(default_factory=list)
     upgrades: list = field(default_factory=list)
+    heads: list = field(default_factory=list)  # of the upgrades, whole
 
     def __enter__(self):
         """Listen on a free port."""
@@ -192,6 +193,7 @@ class VenueServer:
             fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
             if "upgrade" in fields:
                 key = next(line for line in lines if line.lower().startswith("sec-websocket-key")).split(": ", 1)[1]
+                self.heads.append(head.decode())
                 self._upgrade(connection, target, key)
             else:
                 self._rest(connection, target)

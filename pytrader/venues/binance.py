@@ -9,16 +9,18 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import Instrument, KeepAlive, VenueError, positive_e8, read_json
+from pytrader.venues.venue import MESSAGE_MAX, Instrument, VenueError, positive_e8, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pytrader.venues.venue import KeepAlive
 
 STREAM_BASE = "wss://data-stream.binance.vision"
 REST_BASE = "https://data-api.binance.vision"
 # The most that Binance gives; a level beyond it is unknown until it changes. Costs 250 of 6,000 a minute.
 SNAPSHOT_LEVELS = 5_000
-AUDIT_LEVELS = 1_000
+AUDIT_LEVELS = 1_000  # costs 50
 
 # Milliseconds, or microseconds where the stream was asked for them (timeUnit=MICROSECOND).
 _EVENT_TIME = re.compile(rb'"E": ?([0-9]{16}|[0-9]{1,13})\b')
@@ -36,6 +38,7 @@ class Binance:
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "binance"
+    message_max: ClassVar[int] = MESSAGE_MAX
 
     symbol: str = "BTCUSDT"
     stream_base: str = STREAM_BASE
@@ -51,7 +54,7 @@ class Binance:
         return f"{self.stream_base.rstrip('/')}/stream?streams={'/'.join(self._streams())}"
 
     def headers(self) -> Mapping[str, str]:
-        """Return nothing: the streams are open to all."""
+        """Return no header: public data."""
         return {}
 
     def opening_texts(self) -> Sequence[str]:
@@ -63,15 +66,14 @@ class Binance:
         return [orjson.dumps({"method": "SUBSCRIBE", "params": self._streams(), "id": 1}).decode()]
 
     def keep_alive(self) -> KeepAlive | None:
-        """Return nothing: Binance pings, and the pong is the WebSocket's."""
-        return None
+        """Return None: pongs are enough."""
 
     def snapshot_url(self) -> str:
         """Return the depth snapshot's address, 5,000 levels a side."""
         return self._rest("depth", limit=str(SNAPSHOT_LEVELS))
 
-    def audit_url(self) -> str | None:
-        """Return the depth snapshot's address, 1,000 levels a side: a fifth of the weight of the deepest."""
+    def audit_url(self) -> str:
+        """Return the depth snapshot's address, 1,000 levels a side."""
         return self._rest("depth", limit=str(AUDIT_LEVELS))
 
     def instrument_url(self) -> str:

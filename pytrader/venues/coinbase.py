@@ -38,6 +38,7 @@ class Coinbase:
     """One spot product. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "coinbase"
+    message_max: ClassVar[int] = 16 << 20  # the whole book comes at once
 
     symbol: str = "BTC-USDT"
     stream_base: str = STREAM_BASE

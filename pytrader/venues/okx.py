@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import Instrument, KeepAlive, VenueError, positive_e8, read_json
+from pytrader.venues.venue import MESSAGE_MAX, Instrument, KeepAlive, VenueError, positive_e8, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ class Okx:
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "okx"
+    message_max: ClassVar[int] = MESSAGE_MAX
 
     symbol: str = "BTC-USDT"
     stream_base: str = STREAM_BASE

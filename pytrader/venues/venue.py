@@ -11,6 +11,8 @@ from pytrader._core import parse_e8
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MESSAGE_MAX = 1 << 20  # bytes of one message; a venue that sends its whole book at once says more
+
 
 class VenueError(ValueError):
     """A venue answered with something that is not what was asked for."""
@@ -53,20 +55,24 @@ class Venue(Protocol):
     def stream_url(self) -> str:
         """Return the `wss://` address that streams top of book, depth and trades (`ws://` on loopback)."""
 
+    @property
+    def message_max(self) -> int:
+        """The largest message that the venue may send, bytes."""
+
     def headers(self) -> Mapping[str, str]:
-        """Return what the stream's upgrade request must carry beside the usual; mostly nothing."""
+        """Return the header fields that the upgrade needs beside its own; mostly none."""
 
     def opening_texts(self) -> Sequence[str]:
-        """Return the messages that subscribe, sent right after the upgrade; none where the address subscribes."""
+        """Return what is sent right after the upgrade; nothing where the address subscribes."""
 
     def resubscribe_texts(self) -> Sequence[str]:
-        """Return the messages that make an open connection stream again, with a new snapshot where one is streamed."""
+        """Return what makes an open connection stream again, with a fresh snapshot where snapshots are streamed."""
 
     def keep_alive(self) -> KeepAlive | None:
-        """Return the ping that the venue wants as a message; None where the WebSocket's own pings are enough."""
+        """Return the text that keeps the connection open; None where ping frames are enough."""
 
     def snapshot_url(self) -> str | None:
-        """Return the address of the depth snapshot; None where snapshots come on the stream alone."""
+        """Return the address of the depth snapshot; None where snapshots come on the stream."""
 
     def audit_url(self) -> str | None:
         """Return the address of a book to compare the live one with; None where there is none."""

@@ -1,11 +1,13 @@
 //! `Book` and `Top`: one market for Python. Readers take no lock that the feed holds.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::latency::Stage;
-use engine::market::{Applied, Counters, Market, SnapshotOutcome};
+use engine::market::{Applied, Audit, Counters, Market, SnapshotOutcome};
+use engine::succession::Succession;
 use engine::units::Side;
 use engine::view::{Published, Sync, TopOfBook, View};
 use engine::wake::{CrossWatch, Signal};
@@ -14,7 +16,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::clock;
-use crate::mailbox::{Mailbox, Wake};
+use crate::mailbox::{Mailbox, Posted, UNDRIVEN};
 use crate::tape::{Recorded, Tape};
 
 /// Best bid and ask at one moment. Prices and sizes are integers of 10⁻⁸; a size of 0 means that the side is empty.
@@ -84,13 +86,18 @@ pub(crate) fn venue_named(name: &str) -> PyResult<Venue> {
 /// Raises ValueError for an unknown venue.
 #[pyclass(frozen, module = "pytrader._core")]
 pub(crate) struct Book {
-    market: Arc<Mutex<Market>>,
+    succession: Succession,
     published: Arc<Published>,
     counters: Arc<Counters>,
     latency: Arc<Stage>,
     watch: Arc<CrossWatch>,
     mailbox: Mailbox,
     recorded: Recorded,
+    /// What the mailbox was told for a book without a connection.
+    wanted: AtomicBool,
+    /// Mirrors the lead's wish for a successor, for those who wait for it.
+    successor_wanted: Mutex<bool>,
+    successor_changed: Condvar,
     last_refusal: Mutex<Option<WireError>>,
 }
 
@@ -105,67 +112,34 @@ impl Book {
         Arc::clone(&self.watch)
     }
 
-    /// Sets the hook that a snapshot offered from another thread calls; `None` when no link drives the book any more.
-    pub(crate) fn set_wake(&self, wake: Option<Wake>) {
-        self.mailbox.set_wake(wake);
-    }
-
-    /// Takes one frame: the way in for whoever drives the book.
+    /// Who writes the market.
     #[inline]
-    pub(crate) fn ingest(&self, frame: &[u8], recv_ns: i64) -> Applied {
-        let mut market = self.locked();
-        self.recorded.frame(frame, recv_ns);
-        let applied = market.apply(frame, recv_ns);
-        self.after(&market, applied);
-        applied
+    pub(crate) fn succession(&self) -> &Succession {
+        &self.succession
     }
 
-    /// [`Book::ingest`], its duration recorded as frame latency.
-    pub(crate) fn ingest_timed(&self, frame: &[u8], recv_ns: i64) -> Applied {
+    /// Where snapshots wait.
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// Where what the market is fed is written down.
+    #[inline]
+    pub(crate) fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
+    /// Takes one frame into `market`, its duration recorded as frame latency.
+    #[inline]
+    pub(crate) fn ingest_timed(&self, market: &mut Market, frame: &[u8], recv_ns: i64) -> Applied {
         let start_ns = clock::mono_ns();
-        let mut market = self.locked();
-        self.recorded.frame(frame, recv_ns);
-        let applied = market.apply(frame, recv_ns);
+        let applied = self.ingest(market, frame, recv_ns);
         self.latency.record((clock::mono_ns() - start_ns).max(0) as u64);
-        self.after(&market, applied);
         applied
     }
 
-    /// Applies the snapshot that was posted, if any. Called by the driving thread after it was woken.
-    pub(crate) fn take_snapshot(&self) -> Option<SnapshotOutcome> {
-        let mut outcome = None;
-        self.mailbox.take(|body| {
-            let mut market = self.locked();
-            outcome = Some(self.offer(&mut market, &body));
-            market.wants_snapshot()
-        });
-        outcome
-    }
-
-    /// A connection begins to drive the book.
-    pub(crate) fn connected(&self) {
-        let _in_order = self.locked();
-        self.recorded.begin();
-    }
-
-    /// The connection ended: the book is unsynced until the next one has been bridged.
-    pub(crate) fn disconnected(&self) {
-        let mut market = self.locked();
-        self.recorded.end();
-        market.disconnected();
-        self.mailbox.set_wanted(market.wants_snapshot());
-    }
-
-    #[inline]
-    fn after(&self, market: &Market, applied: Applied) {
-        self.mailbox.set_wanted(market.wants_snapshot());
-        if let Applied::Refused(error) = applied {
-            self.note_refusal(error);
-        }
-    }
-
-    fn offer(&self, market: &mut Market, body: &[u8]) -> SnapshotOutcome {
-        self.recorded.snapshot(body);
+    /// Takes the body of a snapshot request into `market`.
+    pub(crate) fn offer(&self, market: &mut Market, body: &[u8]) -> SnapshotOutcome {
         let outcome = market.offer_snapshot(body);
         if let SnapshotOutcome::Refused(error) = outcome {
             self.note_refusal(error);
@@ -173,26 +147,37 @@ impl Book {
         outcome
     }
 
-    fn offer_at_once(&self, body: &[u8]) -> SnapshotOutcome {
-        let mut market = self.locked();
-        let outcome = self.offer(&mut market, body);
-        self.mailbox.set_wanted(market.wants_snapshot());
-        outcome
+    /// The lead, or its wish for a successor, may be another one.
+    pub(crate) fn succession_changed(&self) {
+        let mut wanted = self.successor_wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        *wanted = self.succession.wants_successor();
+        self.successor_changed.notify_all();
+    }
+
+    #[inline]
+    fn ingest(&self, market: &mut Market, frame: &[u8], recv_ns: i64) -> Applied {
+        let applied = market.apply(frame, recv_ns);
+        if let Applied::Refused(error) = applied {
+            self.note_refusal(error);
+        }
+        applied
+    }
+
+    /// Changes the market from a thread that is no connection's.
+    #[inline]
+    fn change<T>(&self, step: impl FnOnce(&mut Market) -> T) -> T {
+        let (value, wanted) = self.succession.with_market(|market| {
+            let value = step(market);
+            (value, market.wants_snapshot())
+        });
+        if self.wanted.swap(wanted, Ordering::Relaxed) != wanted {
+            self.mailbox.set_wanted(UNDRIVEN, wanted);
+        }
+        value
     }
 
     fn note_refusal(&self, error: WireError) {
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-
-    /// The market; if a panic left it half changed, its book is thrown away first.
-    #[inline]
-    fn locked(&self) -> MutexGuard<'_, Market> {
-        self.market.lock().unwrap_or_else(|poison| {
-            let mut market = poison.into_inner();
-            market.disconnected();
-            self.market.clear_poison();
-            market
-        })
     }
 }
 
@@ -207,11 +192,14 @@ impl Book {
         Ok(Book {
             counters: Arc::clone(market.counters()),
             latency: Arc::clone(market.latency()),
-            market: Arc::new(Mutex::new(market)),
+            succession: Succession::new(market),
             published,
             watch,
             mailbox: Mailbox::default(),
             recorded: Recorded::default(),
+            wanted: AtomicBool::new(false),
+            successor_wanted: Mutex::new(false),
+            successor_changed: Condvar::new(),
             last_refusal: Mutex::new(None),
         })
     }
@@ -224,30 +212,49 @@ impl Book {
     /// `recv_ns` is the monotonic receive time; without it the frame counts as received now, and is timed.
     #[pyo3(signature = (frame, recv_ns = None))]
     fn apply(&self, frame: &[u8], recv_ns: Option<i64>) -> &'static str {
-        match recv_ns {
-            Some(recv_ns) => self.ingest(frame, recv_ns).word(),
-            None => self.ingest_timed(frame, clock::mono_ns()).word(),
-        }
+        let applied = match recv_ns {
+            Some(recv_ns) => self.change(|market| {
+                self.recorded.frame(0, frame, recv_ns);
+                self.ingest(market, frame, recv_ns)
+            }),
+            None => self.change(|market| {
+                let recv_ns = clock::mono_ns();
+                self.recorded.frame(0, frame, recv_ns);
+                self.ingest_timed(market, frame, recv_ns)
+            }),
+        };
+        applied.word()
     }
 
     /// Takes one frame received at `recv_ns` (monotonic) and returns bid, bid size, ask and ask size, all × 10⁻⁸.
     fn apply_top(&self, frame: &[u8], recv_ns: i64) -> (i64, i64, i64, i64) {
-        let mut market = self.locked();
-        self.recorded.frame(frame, recv_ns);
-        let applied = market.apply(frame, recv_ns);
-        self.after(&market, applied);
-        let top = market.top();
+        let top = self.change(|market| {
+            self.recorded.frame(0, frame, recv_ns);
+            self.ingest(market, frame, recv_ns);
+            *market.top()
+        });
         (top.bid.price.0, top.bid.quantity.0, top.ask.price.0, top.ask.quantity.0)
     }
 
     /// Offers the body of a snapshot request, from any thread.
     ///
-    /// While a link drives the book: "posted", and the link takes it from there. Otherwise it is applied at once:
+    /// While links drive the book: "posted", and those that want one take it from there, or "unwanted". Otherwise it is
+    /// applied at once:
     /// "bridged", "waiting" (kept until a frame joins it), "too_old" and "crossed" (fetch again), "unwanted" (the book is
     /// live already) or "refused" (see `last_refusal`).
     fn offer_snapshot(&self, py: Python<'_>, body: &[u8]) -> &'static str {
         // A full snapshot is ten thousand levels: long enough to let other Python threads run.
-        py.detach(|| if self.mailbox.post(body) { "posted" } else { self.offer_at_once(body).word() })
+        py.detach(|| match self.mailbox.post(body) {
+            Posted::Taken => "posted",
+            Posted::Unwanted => SnapshotOutcome::Unwanted.word(),
+            Posted::Undriven => {
+                let outcome = self.change(|market| {
+                    self.recorded.snapshot(0, body);
+                    self.offer(market, body)
+                });
+                outcome.word()
+            }
+        })
     }
 
     /// Waits, without the GIL, until a snapshot should be fetched; false if `timeout_ms` passed first.
@@ -257,8 +264,43 @@ impl Book {
 
     /// Appends everything that the book is fed from now on to `tape`. Raises ValueError if it has one already.
     fn set_tape(&self, tape: &Bound<'_, Tape>) -> PyResult<()> {
-        let _in_order = self.locked();
-        self.recorded.set(tape.get())
+        self.succession.with_market(|_in_order| self.recorded.set(tape.get()))
+    }
+
+    /// Waits, without the GIL, until the link that drives the book wants a successor; false if `timeout_ms` passed first.
+    fn wait_successor_wanted(&self, py: Python<'_>, timeout_ms: u64) -> bool {
+        py.detach(|| {
+            let wanted = self.successor_wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            let timeout = Duration::from_millis(timeout_ms);
+            let waited = self.successor_changed.wait_timeout_while(wanted, timeout, |wanted| !*wanted);
+            !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        })
+    }
+
+    /// Begins to keep what `audit` needs; false if the book is not live. Ask the venue for its book after this.
+    fn begin_audit(&self) -> bool {
+        self.succession.with_market(Market::begin_audit)
+    }
+
+    /// Compares the body of a request for the book with the live one, at the same version, the best 100 levels a side.
+    ///
+    /// "agrees"; "diverged": another level stands there, and the book is unsynced; "waiting": newer than the stream, ask
+    /// again soon; "too_old": begin again; "unsynced": not live; "refused": no snapshot (see `last_refusal`).
+    fn audit(&self, py: Python<'_>, body: &[u8]) -> &'static str {
+        let audit = |market: &mut Market| {
+            let audit = market.audit(body);
+            if matches!(audit, Ok(Audit::Diverged { .. })) {
+                self.recorded.diverged();
+            }
+            audit
+        };
+        py.detach(|| match self.succession.with_market(audit) {
+            Ok(audit) => audit.word(),
+            Err(error) => {
+                self.note_refusal(error);
+                "refused"
+            }
+        })
     }
 
     /// The best prices, with their age at `mono_ns` (now, if not given).

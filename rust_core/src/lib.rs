@@ -3,6 +3,7 @@
 mod book;
 mod clock;
 mod desk;
+mod driver;
 mod link;
 mod mailbox;
 mod replay;

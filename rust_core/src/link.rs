@@ -5,15 +5,14 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::market::Applied;
-use engine::view::Published;
 use link::opening::Opening;
-use link::run::{Flow, Plan, Sink, run};
+use link::run::{Plan, run};
 use link::socket::Endpoint;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::book::Book;
+use crate::driver::Driver;
 
 const SECOND_NS: f64 = 1e9;
 
@@ -46,11 +45,11 @@ impl Waker {
 /// Why a connection ended.
 #[pyclass(frozen, get_all, module = "pytrader._core")]
 pub(crate) struct Ended {
-    /// "stopped", "closed", "quiet", "no_pong", "shutdown", "lifetime", "deadline", "too_large", "protocol" or "io".
+    /// "stopped", "closed", "quiet", "no_pong", "unsynced", "replaced", "deadline", "too_large", "protocol" or "io".
     reason: &'static str,
     /// The numbers or words behind it; may be empty.
     detail: String,
-    /// Expected by the protocol: connect again at once.
+    /// Nothing was lost by it: another connection drives the book.
     planned: bool,
 }
 
@@ -163,20 +162,36 @@ impl Link {
 
     /// Drives `book` until the connection ends; the GIL is given up for all of that time.
     ///
-    /// `resubscribe` is sent once when the server answers pings but no book data came for 3 s. Without book data the
-    /// connection ends after `quiet_reconnect_ms`, at an age of `life_s` as planned. The book is unsynced afterwards.
-    /// Raises OSError when the link is closed or was run before.
-    #[pyo3(signature = (book, *, resubscribe, quiet_reconnect_ms = 10_000, life_s = 86_100.0))]
+    /// While another link drives it this one is its heir: it feeds a book of its own, and takes over once that is live
+    /// and as far, if the other one wants a successor, or at once when the other one ends. A link wants one when the
+    /// venue announces its shutdown and at an age of `life_s`; it goes on until it is "replaced". When a link ends and no
+    /// other one drives the book, the book is unsynced.
+    ///
+    /// `opening` is sent first. `resubscribe` is sent when the server answers pings but no book data came for 3 s, and
+    /// when only a subscription can make the book live, not twice within 5 s; three in vain end the connection. A
+    /// `keep_alive` (text, seconds) is sent when nothing was sent for so long. Messages above `message_max` bytes, and
+    /// `quiet_reconnect_ms` without book data, end the connection.
+    /// Raises OSError when the link is closed or was run before, ValueError for seconds beyond 0 to 1e9.
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    #[pyo3(signature = (
+        book, *, opening = vec![], resubscribe = vec![], keep_alive = None, message_max = 1 << 20,
+        quiet_reconnect_ms = 10_000, life_s = 86_100.0
+    ))]
     fn run(
         &self,
         py: Python<'_>,
         book: &Bound<'_, Book>,
-        resubscribe: String,
+        opening: Vec<String>,
+        resubscribe: Vec<String>,
+        keep_alive: Option<(String, f64)>,
+        message_max: usize,
         quiet_reconnect_ms: u32,
         life_s: f64,
     ) -> PyResult<Ended> {
         let quiet_reconnect_ns = i64::from(quiet_reconnect_ms) * 1_000_000;
-        let plan = Plan { resubscribe, quiet_reconnect_ns, life_ns: nanoseconds(life_s)? };
+        let keep_alive = keep_alive.map(|(text, every_s)| Ok::<_, PyErr>((text, nanoseconds(every_s)?))).transpose()?;
+        let life_ns = nanoseconds(life_s)?;
+        let plan = Plan { opening, resubscribe, keep_alive, message_max, quiet_reconnect_ns, life_ns };
         let book = book.get();
         Ok(py.detach(|| self.drive(book, &plan))?)
     }
@@ -194,46 +209,6 @@ impl Link {
         let mut driver = Driver::new(book, &self.waker);
         let ended = run(&mut stream, &received, &self.waker, plan, &mut driver);
         Ok(Ended { reason: ended.reason.word(), detail: ended.detail, planned: ended.reason.planned() })
-    }
-}
-
-/// Drives a book while it lives; the book is unsynced when it goes, however that happens.
-struct Driver<'a> {
-    book: &'a Book,
-    published: Arc<Published>,
-}
-
-impl<'a> Driver<'a> {
-    fn new(book: &'a Book, waker: &Arc<link::wake::Waker>) -> Driver<'a> {
-        let waker = Arc::clone(waker);
-        book.connected();
-        book.set_wake(Some(Box::new(move || waker.wake())));
-        Driver { book, published: book.published() }
-    }
-}
-
-impl Drop for Driver<'_> {
-    fn drop(&mut self) {
-        self.book.set_wake(None);
-        self.book.disconnected();
-    }
-}
-
-impl Sink for Driver<'_> {
-    #[inline]
-    fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow {
-        match self.book.ingest_timed(payload, recv_ns) {
-            Applied::Shutdown => Flow::Shutdown,
-            _ => Flow::Continue,
-        }
-    }
-
-    fn last_book_ns(&self) -> i64 {
-        self.published.top().recv_ns
-    }
-
-    fn on_wake(&mut self) {
-        let _counted_by_the_book = self.book.take_snapshot();
     }
 }
 

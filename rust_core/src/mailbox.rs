@@ -1,82 +1,116 @@
-//! Where a snapshot waits for the thread that drives the book, and where the snapshot thread waits for work.
+//! Where a snapshot waits for the threads that drive the book, and where the snapshot thread waits for work.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Called after a snapshot was posted, to wake the thread that drives the book.
+/// Called after something was left for the thread that drives a connection, to wake it.
 pub(crate) type Wake = Box<dyn Fn() + Send>;
 
-/// One snapshot at most, the wish for one, and the hook of whoever drives the book.
-#[derive(Default)]
-pub(crate) struct Mailbox {
-    /// Mirrors `Inside::wanted`, so that a frame that changes nothing takes no lock.
-    wanted: AtomicBool,
-    inside: Mutex<Inside>,
-    changed: Condvar,
-    wake: Mutex<Option<Wake>>,
+/// The slot of a book that no connection drives.
+pub(crate) const UNDRIVEN: u64 = 0;
+
+/// What became of a snapshot.
+pub(crate) enum Posted {
+    /// It lies with everybody who wanted one.
+    Taken,
+    /// Connections drive the book, and none wants one.
+    Unwanted,
+    /// No connection drives the book.
+    Undriven,
 }
 
+/// A slot for each connection: its wish for a snapshot, and the snapshot that was left for it.
 #[derive(Default)]
-struct Inside {
+pub(crate) struct Mailbox {
+    slots: Mutex<Vec<Slot>>,
+    changed: Condvar,
+}
+
+struct Slot {
+    id: u64,
+    wake: Option<Wake>,
     wanted: bool,
     /// A snapshot lies here, or is being applied: no other one is wanted meanwhile.
     posted: bool,
-    body: Option<Vec<u8>>,
+    body: Option<Arc<[u8]>>,
 }
 
 impl Mailbox {
-    /// States whether the book wants a snapshot.
-    #[inline]
-    pub(crate) fn set_wanted(&self, wanted: bool) {
-        if self.wanted.load(Ordering::Relaxed) != wanted {
-            self.wanted.store(wanted, Ordering::Relaxed);
-            self.inside().wanted = wanted;
-            self.changed.notify_all();
+    /// Gives a connection its slot.
+    pub(crate) fn open(&self, id: u64, wake: Wake) {
+        self.slots().push(Slot { id, wake: Some(wake), wanted: false, posted: false, body: None });
+    }
+
+    /// Takes the slot back, with whatever lies there.
+    pub(crate) fn close(&self, id: u64) {
+        self.slots().retain(|slot| slot.id != id);
+    }
+
+    /// States whether the one with this slot wants a snapshot. For changes only: it takes a lock.
+    pub(crate) fn set_wanted(&self, id: u64, wanted: bool) {
+        let mut slots = self.slots();
+        match slots.iter_mut().find(|slot| slot.id == id) {
+            Some(slot) => slot.wanted = wanted,
+            None if id == UNDRIVEN => slots.push(Slot { id, wake: None, wanted, posted: false, body: None }),
+            None => {}
         }
-    }
-
-    /// Waits until a snapshot is wanted and none lies here, or `timeout` has passed.
-    pub(crate) fn wait_wanted(&self, timeout: Duration) -> bool {
-        let idle = |inside: &mut Inside| !inside.wanted || inside.posted;
-        let waited = self.changed.wait_timeout_while(self.inside(), timeout, idle);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// Sets or removes the hook. A snapshot that still lies here is dropped: it belonged to the last driver.
-    pub(crate) fn set_wake(&self, wake: Option<Wake>) {
-        let mut hook = self.hook();
-        *hook = wake;
-        let mut inside = self.inside();
-        (inside.posted, inside.body) = (false, None);
-    }
-
-    /// Leaves a snapshot for the thread that drives the book and wakes it; false if no thread does.
-    pub(crate) fn post(&self, body: &[u8]) -> bool {
-        let hook = self.hook();
-        let Some(wake) = hook.as_ref() else { return false };
-        let mut inside = self.inside();
-        (inside.posted, inside.body) = (true, Some(body.to_vec()));
-        drop(inside);
-        wake();
-        true
-    }
-
-    /// Takes the snapshot out and hands it to `offer`, which says whether another one is wanted then.
-    pub(crate) fn take(&self, offer: impl FnOnce(Vec<u8>) -> bool) {
-        let Some(body) = self.inside().body.take() else { return };
-        let wanted = offer(body);
-        self.wanted.store(wanted, Ordering::Relaxed);
-        let mut inside = self.inside();
-        (inside.wanted, inside.posted) = (wanted, inside.body.is_some());
         self.changed.notify_all();
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until somebody wants a snapshot and has none, or `timeout` has passed.
+    pub(crate) fn wait_wanted(&self, timeout: Duration) -> bool {
+        let idle = |slots: &mut Vec<Slot>| !slots.iter().any(Slot::is_due);
+        let waited = self.changed.wait_timeout_while(self.slots(), timeout, idle);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    fn hook(&self) -> MutexGuard<'_, Option<Wake>> {
-        self.wake.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves a snapshot for every connection that wants one, and wakes it.
+    pub(crate) fn post(&self, body: &[u8]) -> Posted {
+        let mut slots = self.slots();
+        if slots.iter().all(|slot| slot.wake.is_none()) {
+            return Posted::Undriven;
+        }
+        let shared: Arc<[u8]> = body.into();
+        let mut posted = Posted::Unwanted;
+        for slot in slots.iter_mut().filter(|slot| slot.wake.is_some() && slot.is_due()) {
+            (slot.posted, slot.body, posted) = (true, Some(Arc::clone(&shared)), Posted::Taken);
+            slot.wake();
+        }
+        posted
+    }
+
+    /// Takes the snapshot out and hands it to `offer`, which says whether another one is wanted then.
+    pub(crate) fn take(&self, id: u64, offer: impl FnOnce(&[u8]) -> bool) {
+        let Some(body) = self.slots().iter_mut().find(|slot| slot.id == id).and_then(|slot| slot.body.take()) else {
+            return;
+        };
+        let wanted = offer(&body);
+        if let Some(slot) = self.slots().iter_mut().find(|slot| slot.id == id) {
+            (slot.wanted, slot.posted) = (wanted, false);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Wakes the connection with this slot.
+    pub(crate) fn wake(&self, id: u64) {
+        if let Some(slot) = self.slots().iter().find(|slot| slot.id == id) {
+            slot.wake();
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn is_due(&self) -> bool {
+        self.wanted && !self.posted
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            wake();
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! `Tape`: what a book is fed, on its way to a recording.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -59,12 +58,11 @@ impl Tape {
     }
 }
 
-/// A book's tape, once it has one, and the connection that feeds the book. Called with the market's lock held, so that
-/// the order on the tape is that in which the market was fed.
+/// A book's tape, once it has one. Called under the lock of the market that is fed, so that the order on the tape is that
+/// in which the market was fed. A connection is named by the number of its seat; 0 stands for none.
 #[derive(Default)]
 pub(crate) struct Recorded {
     tape: OnceLock<Arc<engine::tape::Tape>>,
-    connection: AtomicU32,
 }
 
 impl Recorded {
@@ -75,33 +73,34 @@ impl Recorded {
     }
 
     #[inline]
-    pub(crate) fn frame(&self, payload: &[u8], recv_ns: i64) {
-        if let Some(tape) = self.tape.get() {
-            tape.append(&self.record(Kind::Frame, recv_ns, payload));
-        }
+    pub(crate) fn frame(&self, connection: u64, payload: &[u8], recv_ns: i64) {
+        self.append(Kind::Frame, connection, payload, || recv_ns);
     }
 
-    pub(crate) fn snapshot(&self, payload: &[u8]) {
-        if let Some(tape) = self.tape.get() {
-            tape.append(&self.record(Kind::Snapshot, clock::mono_ns(), payload));
-        }
+    pub(crate) fn snapshot(&self, connection: u64, payload: &[u8]) {
+        self.append(Kind::Snapshot, connection, payload, clock::mono_ns);
     }
 
-    pub(crate) fn begin(&self) {
-        if let Some(tape) = self.tape.get() {
-            self.connection.store(tape.begin(clock::mono_ns()), Ordering::Relaxed);
-        }
+    pub(crate) fn begin(&self, connection: u64) {
+        self.append(Kind::Begin, connection, b"", clock::mono_ns);
     }
 
-    pub(crate) fn end(&self) {
-        if let Some(tape) = self.tape.get() {
-            tape.append(&self.record(Kind::End, clock::mono_ns(), b""));
-            self.connection.store(0, Ordering::Relaxed);
-        }
+    pub(crate) fn takeover(&self, connection: u64) {
+        self.append(Kind::Takeover, connection, b"", clock::mono_ns);
+    }
+
+    pub(crate) fn end(&self, connection: u64) {
+        self.append(Kind::End, connection, b"", clock::mono_ns);
+    }
+
+    pub(crate) fn diverged(&self) {
+        self.append(Kind::Diverged, 0, b"", clock::mono_ns);
     }
 
     #[inline]
-    fn record<'a>(&self, kind: Kind, recv_ns: i64, payload: &'a [u8]) -> Record<'a> {
-        Record { kind, recv_ns, connection: self.connection.load(Ordering::Relaxed), payload }
+    fn append(&self, kind: Kind, connection: u64, payload: &[u8], now_ns: impl FnOnce() -> i64) {
+        if let Some(tape) = self.tape.get() {
+            tape.append(&Record { kind, recv_ns: now_ns(), connection: connection as u32, payload });
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! first doubt (a gap, a cross, a refused frame, a lost connection) the book is empty and unsynced until a new snapshot
 //! has been bridged; that makes a new book, an old one is never patched.
 
+mod audit;
 mod checksum;
 mod ladder;
 mod pending;
@@ -11,6 +12,8 @@ mod pending;
 use crate::units::Side;
 use crate::view::{Doubt, Level, Sync};
 use crate::wire::{Join, MAX_LEVELS, Snapshots, Span};
+pub use audit::Audit;
+use audit::Since;
 use ladder::Ladder;
 use pending::Pending;
 
@@ -145,13 +148,15 @@ pub struct Book {
     pending: Pending,
     /// A snapshot that is newer than every frame so far.
     waiting: Option<Sides>,
+    /// The frames since an audit began; `None` while there is none.
+    since: Option<Since>,
 }
 
 impl Book {
     /// An empty book whose snapshots come from there.
     pub fn new(snapshots: Snapshots) -> Book {
         let (sides, pending) = (Sides::new(), Pending::default());
-        Book { sides, sync: Sync::Empty, doubt: Doubt::None, snapshots, pending, waiting: None }
+        Book { sides, sync: Sync::Empty, doubt: Doubt::None, snapshots, pending, waiting: None, since: None }
     }
 
     /// Whether the book can be trusted.
@@ -201,7 +206,10 @@ impl Book {
             return self.collect(span, bids, asks);
         }
         match meet(span, self.sides.update_id) {
-            Meeting::Joins => self.live_unless(|sides| sides.apply(span, bids, asks)),
+            Meeting::Joins => {
+                self.note(span, bids, asks);
+                self.live_unless(|sides| sides.apply(span, bids, asks))
+            }
             Meeting::Old => Change::Old,
             Meeting::Gap(gap) => {
                 self.desync(Doubt::Gap);
@@ -261,7 +269,7 @@ impl Book {
     /// Takes a snapshot that came on the stream: the book is this, whatever it was.
     pub fn replace(&mut self, id: u64, version: u64, checksum: Option<i32>, bids: &[Level], asks: &[Level]) -> Change {
         self.pending.clear();
-        self.waiting = None;
+        (self.waiting, self.since) = (None, None);
         self.live_unless(|sides| {
             sides.load(id, version, bids, asks);
             sides.fault(checksum)
@@ -323,6 +331,6 @@ impl Book {
         }
         self.sides.clear();
         self.pending.clear();
-        self.waiting = None;
+        (self.waiting, self.since) = (None, None);
     }
 }

@@ -20,6 +20,7 @@ pub mod ring;
 pub mod risk;
 pub mod seqlock;
 pub mod simulate;
+pub mod succession;
 mod sync;
 pub mod tape;
 pub mod units;

@@ -1,10 +1,13 @@
 //! One market's data path: bytes → wire → book → published, with its counters. One thread at a time writes it.
 
+mod audit;
 mod checkpoint;
 mod counters;
+mod following;
 
 use std::sync::Arc;
 
+pub use audit::Audit;
 pub use counters::{Counter, Counters};
 
 use crate::book::{Book, Bridge, Change};
@@ -246,17 +249,6 @@ impl Market {
         self.book.desync(Doubt::Disconnected);
         self.top.update_id = 0;
         (self.ahead_since_ns, self.next_sequence) = (None, None);
-        self.publish();
-    }
-
-    /// Goes on with the book of `heir`, a market of the same venue and symbol that another connection fed. Readers see
-    /// one change, from the old book to the new one; `heir` is left with the old book.
-    pub fn take_over(&mut self, heir: &mut Market) {
-        assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
-        std::mem::swap(&mut self.book, &mut heir.book);
-        let Market { top, ahead_since_ns, next_sequence, .. } = *heir;
-        (self.top, self.ahead_since_ns, self.next_sequence) = (top, ahead_since_ns, next_sequence);
-        self.counters.takeovers.add(1);
         self.publish();
     }
 

@@ -44,8 +44,6 @@ struct Writer {
     head: u64,
     /// The reader's position when it was last looked at.
     tail_seen: u64,
-    /// Connections begun.
-    connections: u32,
     /// Records and bytes lost since the last mark, and when the first of them was received.
     missed: u64,
     missed_bytes: u64,
@@ -87,15 +85,6 @@ impl Tape {
     #[inline]
     pub fn append(&self, record: &Record<'_>) {
         self.append_by(&mut hold(&self.writer), record);
-    }
-
-    /// Appends the beginning of the next connection and returns its number, counted from 1.
-    pub fn begin(&self, recv_ns: i64) -> u32 {
-        let mut writer = hold(&self.writer);
-        writer.connections += 1;
-        let connection = writer.connections;
-        self.append_by(&mut writer, &Record { kind: Kind::Begin, recv_ns, connection, payload: b"" });
-        connection
     }
 
     /// Nothing more will be appended: leaves the mark of what was lost last, and ends the reader's waits.
@@ -262,9 +251,10 @@ mod tests {
         for round in 0..200_usize {
             let payload = &bytes[round..round + (round * 37) % 2_000];
             let mut expected = Vec::new();
-            assert_eq!(tape.begin(5), round as u32 + 1);
+            let begin = Record { kind: Kind::Begin, recv_ns: 5, connection: round as u32 + 1, payload: b"" };
+            tape.append(&begin);
             tape.append(&frame(round as i64, payload));
-            Record { kind: Kind::Begin, recv_ns: 5, connection: round as u32 + 1, payload: b"" }.write(&mut expected);
+            begin.write(&mut expected);
             frame(round as i64, payload).write(&mut expected);
             assert_eq!(taken(&tape), expected, "{round}");
         }

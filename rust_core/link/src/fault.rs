@@ -9,7 +9,7 @@ pub enum Fault {
     Protocol(&'static str),
     /// The reason of a close frame is not UTF-8.
     CloseText,
-    /// A message is larger than [`MESSAGE_MAX`](crate::frame::MESSAGE_MAX).
+    /// A message is larger than this connection takes, at most [`MESSAGE_MAX`](crate::frame::MESSAGE_MAX).
     TooLarge {
         /// Bytes announced or gathered.
         bytes: u64,
@@ -34,7 +34,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Protocol(what) => write!(out, "WebSocket protocol: {what}"),
             Fault::CloseText => write!(out, "WebSocket protocol: the reason of the close is not UTF-8"),
-            Fault::TooLarge { bytes } => write!(out, "message of {bytes} bytes, limit {}", crate::frame::MESSAGE_MAX),
+            Fault::TooLarge { bytes } => write!(out, "message of {bytes} bytes, more than is taken"),
             Fault::Fragments => write!(out, "message in over {} fragments", crate::session::FRAGMENTS_MAX),
         }
     }

@@ -1,5 +1,6 @@
 //! The life of a connection after its upgrade: poll, read, deframe, hand over, answer; until something ends it.
 
+use crate::asking::{Asking, Standing, Subscription};
 use crate::clock::now_ns;
 use crate::fault::Fault;
 use crate::session::{Event, Session};
@@ -18,27 +19,37 @@ pub trait Sink {
     fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow;
     /// When the newest valid frame of a book stream was received, monotonic ns; [`i64::MIN`] before the first.
     fn last_book_ns(&self) -> i64;
+    /// How the book stands that this connection feeds.
+    fn standing(&self) -> Standing;
+    /// The connection has reached the age at which it should be replaced. Said once.
+    fn on_age(&mut self);
     /// The waker was used: take what was left to be taken. Also called once at the start.
-    fn on_wake(&mut self);
+    fn on_wake(&mut self) -> Flow;
 }
 
-/// What the sink wants after a message.
+/// What the sink wants after a message or a wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// The next one.
     Continue,
-    /// The venue said that it shuts this connection down: end it, as planned.
-    Shutdown,
+    /// Another connection does this one's work now: end it, as planned.
+    Replaced,
 }
 
 /// How a connection is to be run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Text that subscribes again; empty: none is sent.
-    pub resubscribe: String,
+    /// Texts that are sent first.
+    pub opening: Vec<String>,
+    /// Texts that subscribe again; empty: none are sent.
+    pub resubscribe: Vec<String>,
+    /// A text that is sent when nothing was sent for so many ns.
+    pub keep_alive: Option<(String, i64)>,
+    /// Largest message taken, bytes.
+    pub message_max: usize,
     /// Silence of the book streams that ends the connection, ns.
     pub quiet_reconnect_ns: i64,
-    /// How long the connection may live before it is replaced, ns.
+    /// The age at which a connection wants a successor, ns.
     pub life_ns: i64,
 }
 
@@ -53,10 +64,10 @@ pub enum Reason {
     Quiet,
     /// Nothing at all for five seconds, not even a pong.
     NoPong,
-    /// The venue announced it.
-    Shutdown,
-    /// It reached the age at which the venue would cut it.
-    Lifetime,
+    /// Its book never became live again, however often it was asked for.
+    Unsynced,
+    /// Another connection does its work.
+    Replaced,
     /// A message was not whole in time.
     Deadline,
     /// A message or its number of fragments was too large.
@@ -75,8 +86,8 @@ impl Reason {
             Reason::Closed => "closed",
             Reason::Quiet => "quiet",
             Reason::NoPong => "no_pong",
-            Reason::Shutdown => "shutdown",
-            Reason::Lifetime => "lifetime",
+            Reason::Unsynced => "unsynced",
+            Reason::Replaced => "replaced",
             Reason::Deadline => "deadline",
             Reason::TooLarge => "too_large",
             Reason::Protocol => "protocol",
@@ -84,9 +95,9 @@ impl Reason {
         }
     }
 
-    /// Expected by the protocol: the next connection is opened at once.
+    /// Nothing was lost by it: another connection was there before.
     pub fn planned(self) -> bool {
-        matches!(self, Reason::Shutdown | Reason::Lifetime)
+        self == Reason::Replaced
     }
 }
 
@@ -128,20 +139,12 @@ impl From<io::Error> for Ended {
 pub fn run(stream: &mut Stream, received: &[u8], waker: &Waker, plan: &Plan, sink: &mut impl Sink) -> Ended {
     let began_ns = now_ns();
     let seed = (began_ns as u64).rotate_left(32) ^ std::ptr::from_ref(stream).addr() as u64;
-    let mut connection = Connection {
-        stream,
-        session: Session::new(seed, received, began_ns),
-        waker,
-        plan,
-        watch: Watch::new(began_ns, plan.life_ns, plan.quiet_reconnect_ns),
-        now_ns: began_ns,
-    };
-    sink.on_wake();
-    let ended = loop {
-        if let Err(ended) = connection.turn(sink) {
-            break ended;
-        }
-    };
+    let session = Session::new(seed, received, began_ns).limited_to(plan.message_max);
+    let watch = Watch::new(began_ns, plan.life_ns, plan.quiet_reconnect_ns);
+    let subscription = Subscription::new();
+    let mut connection =
+        Connection { stream, session, waker, plan, watch, subscription, said_ns: began_ns, now_ns: began_ns };
+    let ended = connection.live(sink);
     connection.stream.close();
     ended
 }
@@ -152,17 +155,29 @@ struct Connection<'a> {
     waker: &'a Waker,
     plan: &'a Plan,
     watch: Watch,
+    subscription: Subscription,
+    /// When a text was last sent, or the connection began.
+    said_ns: i64,
     now_ns: i64,
 }
 
 impl Connection<'_> {
+    fn live(&mut self, sink: &mut impl Sink) -> Ended {
+        self.say(&self.plan.opening);
+        let mut turned = self.wake(sink);
+        while turned.is_ok() {
+            turned = self.turn(sink);
+        }
+        turned.expect_err("the loop ends with an end")
+    }
+
     /// Hands over what is there, does what is due, then waits and reads once.
     fn turn(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
         self.hand_over(sink)?;
-        self.keep_watch(sink.last_book_ns())?;
+        self.keep_watch(sink)?;
         self.session.answer(self.now_ns);
         let unsent = self.flush()?;
-        let until_ns = self.next_ns(sink.last_book_ns());
+        let until_ns = self.next_ns(sink);
         let timeout_ns = if self.stream.has_plaintext() { 0 } else { until_ns - self.now_ns };
         let ready = wait(self.stream.tcp(), self.waker, unsent, timeout_ns)?;
         if ready.woken {
@@ -183,7 +198,7 @@ impl Connection<'_> {
             match self.session.next_event() {
                 Ok(Some(Event::Message(payload))) => match sink.on_message(payload, self.now_ns) {
                     Flow::Continue => {}
-                    Flow::Shutdown => break Ended::new(Reason::Shutdown, "announced by the venue"),
+                    Flow::Replaced => break Ended::new(Reason::Replaced, ""),
                 },
                 Ok(None) => return Ok(()),
                 Ok(Some(Event::Closed { code, reason })) => {
@@ -197,36 +212,72 @@ impl Connection<'_> {
         Err(self.end(1000, ended))
     }
 
-    fn keep_watch(&mut self, book_ns: i64) -> Result<(), Ended> {
+    fn keep_watch(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
         if self.waker.stopped() {
             return Err(self.end(1000, Ended::new(Reason::Stopped, "")));
         }
         if self.session.began_ns().is_some_and(|began_ns| self.now_ns - began_ns >= MESSAGE_DEADLINE_NS) {
             return Err(self.end(1008, Ended::new(Reason::Deadline, "message not whole 5 s after its first byte")));
         }
-        while let Some(due) = self.watch.due(self.now_ns, book_ns) {
+        while let Some(due) = self.watch.due(self.now_ns, sink.last_book_ns()) {
             match due {
                 Due::Ping => self.session.send_ping(),
-                Due::Resubscribe if self.plan.resubscribe.is_empty() => {}
-                Due::Resubscribe => self.session.send_text(&self.plan.resubscribe),
+                Due::Resubscribe => self.subscription.fell_quiet(),
+                Due::Successor => sink.on_age(),
                 Due::End(reason) => return Err(self.end(1000, Ended::new(reason, silence(reason, self.plan)))),
             }
         }
+        self.keep_up(sink.standing())
+    }
+
+    /// Subscribes again and says that we are there, when it is time to.
+    fn keep_up(&mut self, standing: Standing) -> Result<(), Ended> {
+        match self.subscription.due(self.now_ns, standing) {
+            Some(Asking::Send) => self.say(&self.plan.resubscribe),
+            Some(Asking::GiveUp) => {
+                let ended = Ended::new(Reason::Unsynced, "no live book after three subscriptions");
+                return Err(self.end(1000, ended));
+            }
+            None => {}
+        }
+        if let Some((text, _)) = &self.plan.keep_alive
+            && self.now_ns >= self.keep_alive_ns()
+        {
+            self.say(std::slice::from_ref(text));
+        }
         Ok(())
+    }
+
+    fn say(&mut self, texts: &[String]) {
+        for text in texts {
+            self.session.send_text(text);
+            self.said_ns = self.now_ns;
+        }
+    }
+
+    fn keep_alive_ns(&self) -> i64 {
+        self.plan.keep_alive.as_ref().map_or(i64::MAX, |(_, every_ns)| self.said_ns.saturating_add(*every_ns))
     }
 
     fn woken(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
         if self.waker.stopped() {
             return Err(self.end(1000, Ended::new(Reason::Stopped, "")));
         }
-        sink.on_wake();
-        Ok(())
+        self.wake(sink)
     }
 
-    fn next_ns(&self, book_ns: i64) -> i64 {
-        let watch_ns = self.watch.next_ns(self.now_ns, book_ns);
+    fn wake(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
+        match sink.on_wake() {
+            Flow::Continue => Ok(()),
+            Flow::Replaced => Err(self.end(1000, Ended::new(Reason::Replaced, ""))),
+        }
+    }
+
+    fn next_ns(&self, sink: &impl Sink) -> i64 {
+        let watch_ns = self.watch.next_ns(self.now_ns, sink.last_book_ns());
         let message_ns = self.session.began_ns().map_or(i64::MAX, |began_ns| began_ns + MESSAGE_DEADLINE_NS);
-        watch_ns.min(message_ns).min(self.session.answer_due_ns().unwrap_or(i64::MAX))
+        let asking_ns = self.subscription.due_ns(sink.standing()).min(self.keep_alive_ns());
+        watch_ns.min(message_ns).min(asking_ns).min(self.session.answer_due_ns().unwrap_or(i64::MAX))
     }
 
     fn read(&mut self) -> Result<Option<usize>, Ended> {

@@ -53,6 +53,7 @@ pub struct Session {
     inbox: Inbox,
     joined: Vec<u8>,
     fragments: u32, // frames of the message under way so far, 0 = none under way
+    message_max: usize,
     began_ns: Option<i64>,
     filled_ns: i64,
     pong: Option<Pong>,
@@ -68,6 +69,7 @@ impl Session {
             inbox: Inbox::new(received),
             joined: Vec::new(),
             fragments: 0,
+            message_max: MESSAGE_MAX,
             began_ns: None,
             filled_ns: now_ns,
             pong: None,
@@ -75,6 +77,11 @@ impl Session {
             outgoing: Vec::with_capacity(1 << 10),
             masks: Masks::new(seed),
         }
+    }
+
+    /// Takes messages of at most `bytes`, which is at most [`MESSAGE_MAX`].
+    pub fn limited_to(self, bytes: usize) -> Session {
+        Session { message_max: bytes.min(MESSAGE_MAX), ..self }
     }
 
     /// Room for the next read, at least 16 KiB.
@@ -185,9 +192,10 @@ impl Session {
             Opcode::Continuation if !under_way => Err(Fault::Protocol("continuation of no message")),
             Opcode::Text | Opcode::Binary if under_way => Err(Fault::Protocol("new message inside a fragmented one")),
             Opcode::Continuation if self.fragments >= FRAGMENTS_MAX => Err(Fault::Fragments),
-            Opcode::Continuation if self.joined.len() + head.payload_len > MESSAGE_MAX => {
+            Opcode::Continuation if self.joined.len() + head.payload_len > self.message_max => {
                 Err(Fault::TooLarge { bytes: (self.joined.len() + head.payload_len) as u64 })
             }
+            _ if head.payload_len > self.message_max => Err(Fault::TooLarge { bytes: head.payload_len as u64 }),
             _ => Ok(()),
         }
     }

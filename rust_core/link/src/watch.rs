@@ -17,6 +17,8 @@ pub enum Due {
     Ping,
     /// Send the resubscribe text.
     Resubscribe,
+    /// Tell that a successor is wanted: the venue will cut this connection soon. Said once.
+    Successor,
     /// End the connection.
     End(Reason),
 }
@@ -25,7 +27,7 @@ pub enum Due {
 #[derive(Debug)]
 pub struct Watch {
     began_ns: i64,
-    life_end_ns: i64,
+    life_end_ns: Option<i64>, // until it was said
     quiet_reconnect_ns: i64,
     bytes_ns: i64,
     pinged_ns: Option<i64>, // first ping of this silence
@@ -34,11 +36,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A connection that begins at `now_ns`, may live `life_ns`, and ends after `quiet_reconnect_ns` without book data.
+    /// A connection that begins at `now_ns`, wants a successor after `life_ns`, and ends after `quiet_reconnect_ns` without
+    /// book data.
     pub fn new(now_ns: i64, life_ns: i64, quiet_reconnect_ns: i64) -> Watch {
         Watch {
             began_ns: now_ns,
-            life_end_ns: now_ns.saturating_add(life_ns),
+            life_end_ns: Some(now_ns.saturating_add(life_ns)),
             quiet_reconnect_ns,
             bytes_ns: now_ns,
             pinged_ns: None,
@@ -55,8 +58,8 @@ impl Watch {
     /// The one thing due now, if any; ask again until `None`. `book_ns` is when the last book frame came.
     pub fn due(&mut self, now_ns: i64, book_ns: i64) -> Option<Due> {
         let silence = now_ns - book_ns.max(self.began_ns);
-        if now_ns >= self.life_end_ns {
-            return Some(Due::End(Reason::Lifetime));
+        if self.life_end_ns.take_if(|end_ns| now_ns >= *end_ns).is_some() {
+            return Some(Due::Successor);
         }
         if silence < PING_NS {
             (self.pinged_ns, self.resubscribed) = (None, false);
@@ -89,7 +92,7 @@ impl Watch {
         };
         let resubscribe_ns = book_ns + RESUBSCRIBE_NS;
         let next = if resubscribe_ns > now_ns { next.min(resubscribe_ns) } else { next };
-        next.min(self.life_end_ns)
+        next.min(self.life_end_ns.unwrap_or(i64::MAX))
     }
 
     fn answered(&self) -> bool {

@@ -2,7 +2,9 @@
 
 mod wire;
 
+use link::asking::Standing;
 use link::clock::now_ns;
+use link::frame::MESSAGE_MAX;
 use link::run::{Ended, Flow, Plan, Reason, Sink, run};
 use link::socket::{Endpoint, Stream};
 use link::wake::Waker;
@@ -14,28 +16,41 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use wire::{CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, announced, client_frames, frame};
 
-/// Keeps what it is told; text "book" counts as book data, "bye" as the venue's shutdown notice.
+/// Keeps what it is told; text "book" counts as book data, "lost" as a doubt that only a subscription ends, "bye" tells
+/// that another connection has taken over.
 struct Kept {
     messages: Sender<Vec<u8>>,
     wakes: Sender<()>,
     book_ns: i64,
+    standing: Standing,
 }
 
 impl Sink for Kept {
     fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow {
-        if payload == b"book" {
-            self.book_ns = recv_ns;
+        match payload {
+            b"book" => (self.book_ns, self.standing) = (recv_ns, Standing::Live),
+            b"lost" => self.standing = Standing::NeedsSubscription,
+            _ => {}
         }
         let _test_over = self.messages.send(payload.to_vec());
-        if payload == b"bye" { Flow::Shutdown } else { Flow::Continue }
+        if payload == b"bye" { Flow::Replaced } else { Flow::Continue }
     }
 
     fn last_book_ns(&self) -> i64 {
         self.book_ns
     }
 
-    fn on_wake(&mut self) {
+    fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    fn on_age(&mut self) {
+        let _test_over = self.messages.send(b"aged".to_vec());
+    }
+
+    fn on_wake(&mut self) -> Flow {
         let _test_over = self.wakes.send(());
+        Flow::Continue
     }
 }
 
@@ -62,7 +77,14 @@ impl Running {
 }
 
 fn plan() -> Plan {
-    Plan { resubscribe: "again".to_owned(), quiet_reconnect_ns: 10_000_000_000, life_ns: i64::MAX }
+    Plan {
+        opening: vec![],
+        resubscribe: vec!["again".to_owned()],
+        keep_alive: None,
+        message_max: MESSAGE_MAX,
+        quiet_reconnect_ns: 10_000_000_000,
+        life_ns: i64::MAX,
+    }
 }
 
 fn start(plan: Plan) -> Running {
@@ -74,7 +96,13 @@ fn start(plan: Plan) -> Running {
     let theirs = Arc::clone(&waker);
     let thread = thread::spawn(move || {
         let mut stream = Stream::connect(&plain(port), &theirs, now_ns() + 5_000_000_000).expect("connects");
-        run(&mut stream, &[], &theirs, &plan, &mut Kept { messages, wakes, book_ns: i64::MIN })
+        run(
+            &mut stream,
+            &[],
+            &theirs,
+            &plan,
+            &mut Kept { messages, wakes, book_ns: i64::MIN, standing: Standing::Waiting },
+        )
     });
     let (server, _) = listener.accept().expect("a client");
     Running { server, waker, messages: received, wakes: woken, thread }
@@ -220,13 +248,60 @@ fn a_server_that_falls_silent_altogether_is_left_after_five_seconds() {
 }
 
 #[test]
-fn a_shutdown_notice_and_the_end_of_life_are_planned_ends() {
+fn a_connection_that_was_replaced_ends_as_planned_and_hands_over_nothing_more() {
     let mut running = start(plan());
     running.send(&[frame(FIN | TEXT, b"bye"), frame(FIN | TEXT, b"never seen")].concat());
-    let (ended, _) = running.ended();
-    assert_eq!((ended.reason, ended.reason.planned()), (Reason::Shutdown, true));
-    let aged = start(Plan { life_ns: 50_000_000, ..plan() });
-    assert_eq!(aged.ended().0.reason, Reason::Lifetime);
+    assert_eq!(running.messages.recv().expect("the last"), b"bye");
+    let ended = running.thread.join().expect("no panic");
+    assert_eq!((ended.reason, ended.reason.planned()), (Reason::Replaced, true));
+    assert!(running.messages.try_recv().is_err());
+}
+
+#[test]
+fn a_connection_that_reached_its_age_says_so_once_and_goes_on() {
+    let mut running = start(Plan { life_ns: 50_000_000, ..plan() });
+    assert_eq!(running.messages.recv_timeout(Duration::from_secs(2)).expect("its age"), b"aged");
+    running.send(&frame(FIN | TEXT, b"still there"));
+    assert_eq!(running.messages.recv_timeout(Duration::from_secs(2)).expect("a message"), b"still there");
+    running.waker.stop();
+    assert_eq!(running.ended().0.reason, Reason::Stopped);
+}
+
+#[test]
+fn opening_texts_come_first_and_a_keep_alive_whenever_nothing_was_said_for_its_time() {
+    let opening = vec!["one".to_owned(), "two".to_owned()];
+    let mut running = start(Plan { opening, keep_alive: Some(("ping".to_owned(), 200_000_000)), ..plan() });
+    let began = Instant::now();
+    let mut bytes = [0; 38]; // nine for either opening text, ten for either keep-alive
+    running.server.read_exact(&mut bytes).expect("four texts");
+    let texts: Vec<Vec<u8>> = client_frames(&bytes).into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(texts, [&b"one"[..], b"two", b"ping", b"ping"]);
+    assert!((350..1_200).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    running.waker.stop();
+    running.ended();
+}
+
+#[test]
+fn a_book_that_needs_a_subscription_gets_it_at_once() {
+    let mut running = start(plan());
+    running.send(&frame(FIN | TEXT, b"lost"));
+    let mut bytes = [0; 11];
+    running.server.set_read_timeout(Some(Duration::from_millis(900))).expect("a timeout");
+    running.server.read_exact(&mut bytes).expect("a text before the first ping");
+    assert_eq!(client_frames(&bytes), [(FIN | TEXT, b"again".to_vec())]);
+    running.waker.stop();
+    running.ended();
+}
+
+#[test]
+fn a_message_above_the_bound_of_the_venue_is_refused_whole_or_in_parts() {
+    let parts = [frame(TEXT, &[b'x'; 600]), frame(FIN | CONTINUATION, &[b'x'; 500])].concat();
+    for bytes in [announced(1_025), parts, frame(FIN | TEXT, &[b'x'; 1_025])] {
+        let mut running = start(Plan { message_max: 1_024, ..plan() });
+        running.send(&[frame(FIN | TEXT, &[b'y'; 1_024]), bytes].concat());
+        assert_eq!(running.messages.recv().expect("the largest").len(), 1_024);
+        assert_eq!(running.thread.join().expect("no panic").reason, Reason::TooLarge);
+    }
 }
 
 #[test]

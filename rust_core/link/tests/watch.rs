@@ -74,10 +74,13 @@ fn trades_alone_do_not_count_as_book_data() {
 }
 
 #[test]
-fn a_connection_ends_as_planned_at_the_end_of_its_life() {
+fn a_connection_wants_a_successor_once_at_the_end_of_its_life_and_goes_on() {
     let mut watch = Watch::new(0, 86_000_000 * MS, 10_000 * MS);
     let now_ns = 86_000_000 * MS;
     watch.heard(now_ns);
-    assert_eq!(watch.due(now_ns, now_ns), Some(Due::End(Reason::Lifetime)));
-    assert!(Reason::Lifetime.planned() && Reason::Shutdown.planned() && !Reason::Quiet.planned());
+    assert_eq!(watch.next_ns(now_ns - MS, now_ns - MS), now_ns);
+    assert_eq!(watch.due(now_ns, now_ns), Some(Due::Successor));
+    assert_eq!(watch.due(now_ns, now_ns), None);
+    assert_eq!(watch.next_ns(now_ns, now_ns), now_ns + 1_000 * MS);
+    assert!(Reason::Replaced.planned() && !Reason::Quiet.planned() && !Reason::Unsynced.planned());
 }

@@ -46,6 +46,10 @@ impl Ladder {
         self.levels.last().map(|&level| Ladder::turned(self.side, level))
     }
 
+    pub fn worst(&self) -> Option<Level> {
+        self.levels.first().map(|&level| Ladder::turned(self.side, level))
+    }
+
     pub fn best_first(&self) -> impl ExactSizeIterator<Item = Level> {
         self.levels.iter().rev().map(|&level| Ladder::turned(self.side, level))
     }

@@ -49,6 +49,10 @@ counters! {
     snapshots,
     /// Connections that took over a live book from the one before.
     takeovers,
+    /// Times that a fetched book was compared with the live one.
+    audits,
+    /// Audits that found another level: the book was desynced.
+    divergences,
     /// Trades published.
     trades,
     /// Bid levels in the live book (a gauge).

@@ -1,0 +1,130 @@
+//! One connection's hold on a book: it leads, or prepares to, and gives its place back however it ends.
+
+use std::sync::Arc;
+
+use engine::market::{Applied, Market};
+use engine::succession::Seat;
+use engine::view::Published;
+use link::asking::Standing;
+use link::run::{Flow, Sink};
+
+use crate::book::Book;
+
+/// Drives a book while it lives. Without a connection that takes its place, the book is unsynced when it goes.
+pub(crate) struct Driver<'a> {
+    book: &'a Book,
+    published: Arc<Published>,
+    seat: Seat,
+    wants_snapshot: bool,
+    standing: Standing,
+}
+
+/// What a market needs from its connection.
+struct Needs {
+    snapshot: bool,
+    standing: Standing,
+}
+
+fn needs(market: &Market) -> Needs {
+    let standing = match (market.is_live(), market.wants_subscription()) {
+        (true, _) => Standing::Live,
+        (false, true) => Standing::NeedsSubscription,
+        (false, false) => Standing::Waiting,
+    };
+    Needs { snapshot: market.wants_snapshot(), standing }
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(book: &'a Book, waker: &Arc<link::wake::Waker>) -> Driver<'a> {
+        let (waker, seat) = (Arc::clone(waker), book.succession().enter(|id| book.recorded().begin(id)));
+        book.mailbox().open(seat.id(), Box::new(move || waker.wake()));
+        Driver { book, published: book.published(), seat, wants_snapshot: false, standing: Standing::Waiting }
+    }
+
+    #[inline]
+    fn state(&mut self, needs: Needs) {
+        self.standing = needs.standing;
+        if self.wants_snapshot != needs.snapshot {
+            self.wants_snapshot = needs.snapshot;
+            self.book.mailbox().set_wanted(self.seat.id(), needs.snapshot);
+        }
+    }
+
+    /// Takes over from the lead, if it is time to.
+    fn succeed(&mut self) {
+        if let Some(replaced) = self.book.succession().succeed(&mut self.seat) {
+            // Its own frames come after this, by this thread; of the replaced one none is taken any more.
+            self.book.recorded().takeover(self.seat.id());
+            self.book.mailbox().wake(replaced);
+            self.book.succession_changed();
+        }
+    }
+}
+
+impl Drop for Driver<'_> {
+    fn drop(&mut self) {
+        self.book.mailbox().close(self.seat.id());
+        let recorded = self.book.recorded();
+        let note = |next: Option<u64>| {
+            next.into_iter().for_each(|id| recorded.takeover(id));
+            recorded.end(self.seat.id());
+        };
+        if let Some(next) = self.book.succession().leave(&self.seat, note) {
+            self.book.mailbox().wake(next);
+        }
+        self.book.succession_changed();
+    }
+}
+
+impl Sink for Driver<'_> {
+    #[inline]
+    fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow {
+        let (book, id) = (self.book, self.seat.id());
+        let took = book.succession().write(&mut self.seat, |market| {
+            book.recorded().frame(id, payload, recv_ns);
+            let applied = book.ingest_timed(market, payload, recv_ns);
+            (applied, needs(market))
+        });
+        let Some((applied, needs)) = took else { return Flow::Replaced };
+        self.state(needs);
+        if applied == Applied::Shutdown {
+            self.on_age();
+        }
+        if self.seat.own_published().is_some() {
+            self.succeed();
+        }
+        Flow::Continue
+    }
+
+    fn last_book_ns(&self) -> i64 {
+        self.seat.own_published().unwrap_or(&self.published).top().recv_ns
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    fn on_age(&mut self) {
+        self.book.succession().want_successor(&self.seat);
+        self.book.succession_changed();
+    }
+
+    fn on_wake(&mut self) -> Flow {
+        let (book, seat) = (self.book, &mut self.seat);
+        book.mailbox().take(seat.id(), |body| {
+            let id = seat.id();
+            let took = book.succession().write(seat, |market| {
+                book.recorded().snapshot(id, body);
+                book.offer(market, body);
+                market.wants_snapshot()
+            });
+            took.unwrap_or(false)
+        });
+        let Some(now) = book.succession().write(seat, |market| needs(market)) else { return Flow::Replaced };
+        // The mailbox was told by `take`; what it was told before is out of date.
+        self.wants_snapshot = !now.snapshot;
+        self.state(now);
+        self.succeed();
+        Flow::Continue
+    }
+}
