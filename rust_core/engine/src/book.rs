@@ -24,7 +24,7 @@ pub enum Change {
     Applied,
     /// Kept until a snapshot bridges it.
     Buffered,
-    /// Of no use: the stream's next snapshot will hold it.
+    /// Of no use: the next snapshot will hold it.
     Awaiting,
     /// Older than the book; passed over.
     Old,
@@ -233,6 +233,12 @@ impl Book {
     /// A frame while there is no live book: bridges the waiting snapshot, or is kept.
     fn collect(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
         if self.snapshots == Snapshots::Streamed {
+            return Change::Awaiting;
+        }
+        if span.join == Join::Exact && span.last_id + 1 < span.first_id {
+            // The venue counts anew: nothing from before has an id that means anything now.
+            self.pending.clear();
+            self.waiting = None;
             return Change::Awaiting;
         }
         match self.waiting.take_if(|snapshot| span.last_id > snapshot.update_id) {

@@ -288,7 +288,7 @@ impl Market {
         match change {
             Change::Applied => Applied::Depth,
             Change::Buffered => Applied::Buffered,
-            Change::Awaiting => Applied::Ignored("waits for the stream's snapshot"),
+            Change::Awaiting => Applied::Ignored("waits for a snapshot"),
             Change::Old if self.book.sync() == Sync::Live => {
                 self.counters.duplicates.add(1);
                 Applied::Ignored("older than the book")

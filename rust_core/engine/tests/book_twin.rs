@@ -362,3 +362,19 @@ fn frames_that_a_snapshot_held_make_room_for_as_many_levels() {
     collect(&mut book, 102..=201, (10_000, 0));
     assert_eq!(book.offer(101, &[], &[]), Bridge::Bridged { applied: 100, old: 0 });
 }
+
+#[test]
+fn ids_that_begin_anew_before_the_book_is_live_void_what_was_kept_and_what_waits() {
+    let link = Span::exactly_after;
+    let mut book = fetched();
+    for (span, change) in
+        [(link(90, 97), Change::Buffered), (link(97, 5), Change::Awaiting), (link(5, 9), Change::Buffered)]
+    {
+        assert_eq!(book.apply(&span, &[], &[]), change, "{span:?}");
+    }
+    assert_eq!(book.offer(97, &[at(90, 1)], &[]), Bridge::Waiting, "of the old count: no frame will join it");
+    assert_eq!(book.apply(&link(9, 3), &[], &[]), Change::Awaiting);
+    assert_eq!(book.apply(&link(3, 8), &[], &[]), Change::Buffered);
+    assert_eq!(book.offer(5, &[at(99, 1)], &[at(101, 1)]), Bridge::Bridged { applied: 1, old: 0 });
+    assert_eq!((book.update_id(), sides(&book)), (8, (vec![(99, 1)], vec![(101, 1)])));
+}

@@ -69,7 +69,7 @@ fn other_events_symbols_and_answers_are_told_apart() {
 fn malformed_depth_is_refused_with_the_reason() {
     for (from, to, expected) in [
         ("\"6.961\"", "\"-6.961\"", WireError::Number { field: "a", error: DecimalError::Malformed }),
-        ("\"5000.00\"", "\"0.00\"", WireError::NoPrice("bids")),
+        ("\"5000.00\"", "\"0.00\"", WireError::NoPrice("b")),
         ("\"pu\":149,", "", WireError::Missing("pu")),
         ("\"pu\":149,", "\"pu\":\"149\",", WireError::Missing("pu")),
         ("\"pu\":149,", "\"pu\":149,\"pu\":149,", WireError::Duplicate("pu")),

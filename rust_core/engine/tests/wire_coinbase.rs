@@ -298,14 +298,14 @@ fn a_hole_in_the_count_ends_the_book_whatever_was_lost_and_a_snapshot_alone_brin
     let (change, other) = (update(), frame(&[event("update", "ETH-USD", &[BID])]));
     for behind in [change.clone(), other.clone()] {
         let mut market = market();
-        assert_eq!(market.apply(&numbered(&change, 1), 0), Applied::Ignored("waits for the stream's snapshot"));
+        assert_eq!(market.apply(&numbered(&change, 1), 0), Applied::Ignored("waits for a snapshot"));
         assert_eq!(market.apply(&numbered(&whole, 2), 0), Applied::Snapshot);
         assert_eq!(market.apply(&numbered(&other, 3), 0), Applied::Ignored("another symbol"));
         assert_eq!(market.apply(&numbered(&change, 3), 0), Applied::Ignored("sent twice"));
         assert_eq!(market.apply(&numbered(&change, 4), 0), Applied::Depth);
         assert_eq!(market.apply(&numbered(&behind, 6), 0), Applied::Gap { expected: 5, received: 6 });
         assert!(market.wants_subscription());
-        assert_eq!(market.apply(&numbered(&change, 7), 0), Applied::Ignored("waits for the stream's snapshot"));
+        assert_eq!(market.apply(&numbered(&change, 7), 0), Applied::Ignored("waits for a snapshot"));
         assert_eq!(market.apply(&numbered(&whole, 9), 0), Applied::Snapshot);
         assert!(!market.wants_subscription());
     }

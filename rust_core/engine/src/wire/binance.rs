@@ -78,7 +78,13 @@ fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
     let ask = Level { price: Price(number(b",\"a\":\"")?), quantity: Qty(number(b",\"A\":\"")?) };
     scanner.eat_word(b"}}").then_some(())?;
     scanner.end().ok()?;
-    Some(Message::Top { version: update_id, bid, ask })
+    (is_priced(bid) && is_priced(ask)).then_some(Message::Top { version: update_id, bid, ask })
+}
+
+/// An empty side has neither price nor quantity.
+#[inline]
+pub(super) fn is_priced(best: Level) -> bool {
+    best.price.0 > 0 || best.quantity.0 == 0
 }
 
 /// `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":…,"s":…,"U":…,"u":…,"b":[…],"a":[…]}}`.
@@ -279,7 +285,12 @@ impl<'a> Fields<'a> {
 
     fn ticker(&self) -> Result<Message, WireError> {
         let update_id = self.values[LAST_ID].id("u")?;
-        Ok(Message::Top { version: update_id, bid: self.level(BID, BID_SIZE)?, ask: self.level(ASK, ASK_SIZE)? })
+        let (bid, ask) = (self.level(BID, BID_SIZE)?, self.level(ASK, ASK_SIZE)?);
+        match (is_priced(bid), is_priced(ask)) {
+            (true, true) => Ok(Message::Top { version: update_id, bid, ask }),
+            (false, _) => Err(WireError::NoPrice("b")),
+            _ => Err(WireError::NoPrice("a")),
+        }
     }
 
     fn depth(&self, chain: Chain) -> Result<Message, WireError> {

@@ -4,9 +4,9 @@
 //! Source: Binance's public API documentation, pages "Websocket Market Streams" and "Market Data Endpoints" of USD-M
 //! futures; recorded frames.
 
-use super::binance::{self, Chain, eat_stream};
+use super::binance::{self, Chain, eat_stream, is_priced};
 use super::json::Scanner;
-use super::{Message, Refusal, Scratch, Span, WireError};
+use super::{Message, Refusal, Scratch, Span};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -19,26 +19,7 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
         return Ok(message);
     }
     scratch.clear();
-    let message = binance::decode_any(frame, symbol, scratch, Chain::Previous)?;
-    if matches!(message, Message::Depth(_)) {
-        priced(scratch).map_err(|error| Refusal { error, may_be_depth: true })?;
-    }
-    Ok(message)
-}
-
-/// Reads the body of `GET /fapi/v1/depth`.
-pub(super) fn decode_snapshot(body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
-    let update_id = binance::decode_snapshot(body, scratch)?;
-    priced(scratch).map(|()| update_id)
-}
-
-fn priced(scratch: &Scratch) -> Result<(), WireError> {
-    let lacks = |levels: &[Level]| levels.iter().any(|level| level.price.0 == 0);
-    match (lacks(&scratch.bids), lacks(&scratch.asks)) {
-        (true, _) => Err(WireError::NoPrice("bids")),
-        (_, true) => Err(WireError::NoPrice("asks")),
-        _ => Ok(()),
-    }
+    binance::decode_any(frame, symbol, scratch, Chain::Previous)
 }
 
 fn eat(scanner: &mut Scanner<'_>, word: &[u8]) -> Option<()> {
@@ -59,7 +40,7 @@ fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
     eat_times(&mut scanner, [b",\"T\":", b",\"E\":"])?;
     eat(&mut scanner, b"}}")?;
     scanner.end().ok()?;
-    Some(Message::Top { version, bid, ask })
+    (is_priced(bid) && is_priced(ask)).then_some(Message::Top { version, bid, ask })
 }
 
 /// `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":…,"T":…,"s":…,"U":…,"u":…,"pu":…,"b":[…],"a":[…]}}`.

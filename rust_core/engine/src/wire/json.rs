@@ -337,7 +337,7 @@ impl<'a> Scanner<'a> {
             }
             let level = scanner.level(field)?;
             out.push(level);
-            Ok(())
+            if level.price.0 > 0 { Ok(()) } else { Err(WireError::NoPrice(field)) }
         })
     }
 
@@ -350,7 +350,7 @@ impl<'a> Scanner<'a> {
         let mut rest = self.bytes.get(self.at..)?.strip_prefix(b"[")?;
         loop {
             let (level, behind) = tight_level(rest)?;
-            (out.len() < MAX_FRAME_LEVELS).then(|| out.push(level))?;
+            (out.len() < MAX_FRAME_LEVELS && level.price.0 > 0).then(|| out.push(level))?;
             let (&mark, behind) = behind.split_first()?;
             rest = behind;
             if mark != b',' {

@@ -93,8 +93,7 @@ impl Venue {
     pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
         scratch.clear();
         match self {
-            Venue::Binance | Venue::BinanceSbe => binance::decode_snapshot(body, scratch),
-            Venue::BinanceUsdm => binance_usdm::decode_snapshot(body, scratch),
+            Venue::Binance | Venue::BinanceSbe | Venue::BinanceUsdm => binance::decode_snapshot(body, scratch),
             Venue::Bybit => bybit::decode_snapshot(body, scratch),
             Venue::Okx => okx::decode_snapshot(body, scratch),
             // Its snapshots come on the stream, and no other is public.

@@ -92,9 +92,7 @@ impl<'a> Scanner<'a> {
             return self.value();
         }
         let start = *self;
-        let known = out.len();
-        let read = self.levels(field, out).and_then(|()| priced(field, &out[known..]));
-        if let Err(error) = read {
+        if let Err(error) = self.levels(field, out) {
             *fault = fault.or(Some(error));
             *self = start;
             return self.value();
@@ -119,10 +117,6 @@ impl<'a> Scanner<'a> {
         self.at += length;
         self.eat_word(b"\"").then_some(())
     }
-}
-
-fn priced(field: &'static str, levels: &[Level]) -> Result<(), WireError> {
-    if levels.iter().all(|level| level.price.0 > 0) { Ok(()) } else { Err(WireError::NoPrice(field)) }
 }
 
 /// The best level of a side that holds one level or none.
