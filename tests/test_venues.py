@@ -29,7 +29,7 @@ def exchange_info(**changes):
 @pytest.mark.parametrize("name", sorted(VENUES))
 def test_every_venue_says_where_it_is_reached_and_its_frames_have_a_decoder(name):
     """The contract of the registry: encrypted addresses, texts to subscribe again, a book in Rust of the same name."""
-    venue = BinanceSbe(api_key=Secret("a key")) if name == "binance-sbe" else VENUES[name]()
+    venue = BinanceSbe(api_key=Secret("key")) if name == "binance-sbe" else VENUES[name]()
     assert venue.name == name
     assert venue.symbol == VENUES[name].symbol_of("BTC", "USDT")
     assert venue.stream_url().startswith("wss://")
