@@ -8,6 +8,7 @@ from .exact import ZERO, from_e8, rounded_down, rounded_up
 Level = tuple[Decimal, Decimal]
 VIEW_LEVELS = 100
 PRICE_UNIT = Decimal(1).scaleb(-8)
+DEPTH_LAG_NS = 1_000_000_000  # tickers alone keep a book fresh for no longer while its depth is behind them
 
 
 NOTHING = (ZERO, ZERO)
@@ -17,7 +18,7 @@ NOTHING = (ZERO, ZERO)
 class Market:
     """What the frames said. `ticker` is (update id, bid, bid size, ask, ask size).
 
-    What is asked between two frames is remembered, so only these methods may change anything but `frame_ns`.
+    What is asked between two frames is remembered, so only these methods may change anything but the times.
     """
 
     bids: dict[Decimal, Decimal] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class Market:
     ticker: tuple[int, Decimal, Decimal, Decimal, Decimal] = (0, ZERO, ZERO, ZERO, ZERO)
     synced: bool = False
     frame_ns: int = 0
+    ahead_ns: int | None = None
     seen: dict[str, list[Level]] = field(default_factory=dict)
     best: tuple[Level, Level] | None = None
 
@@ -55,6 +57,18 @@ class Market:
         """Take the whole depth from a snapshot."""
         self.bids, self.asks, self.depth_id, self.synced = dict(bids), dict(asks), update_id, True
         self.forget()
+
+    def hear_depth(self, mono_ns: int) -> None:
+        """Note when a depth frame came."""
+        self.frame_ns, self.ahead_ns = mono_ns, None
+
+    def hear_ticker(self, mono_ns: int) -> None:
+        """Note when a ticker came: it makes the book fresh unless it has been ahead of the depth for too long."""
+        if self.synced and self.ticker[0] > self.depth_id:
+            self.ahead_ns = mono_ns if self.ahead_ns is None else self.ahead_ns
+            if mono_ns - self.ahead_ns >= DEPTH_LAG_NS:
+                return
+        self.frame_ns = mono_ns
 
     def forget(self) -> None:
         """Forget the answers that the last frames gave."""

@@ -185,7 +185,7 @@ class World:
         self.tell("depth", bids, asks)
         self.equal("frame", self.book.apply(self.frames.depth(bids, asks), self.mono_ns), "depth")
         self.market.change(self.frames.depth_id, bids, asks)
-        self.market.frame_ns = self.mono_ns
+        self.market.hear_depth(self.mono_ns)
         self.settle()
 
     def ticker(self, bid: Decimal, bid_size: Decimal, ask: Decimal, ask_size: Decimal) -> None:
@@ -193,7 +193,7 @@ class World:
         self.tell("ticker", bid, bid_size, ask, ask_size)
         self.book.apply(self.frames.ticker(bid, bid_size, ask, ask_size), self.mono_ns)
         self.market.tick(self.frames.last_id, bid, bid_size, ask, ask_size)
-        self.market.frame_ns = self.mono_ns
+        self.market.hear_ticker(self.mono_ns)
         self.settle()
 
     def trade(self, price: Decimal, size: Decimal) -> None:
@@ -210,7 +210,6 @@ class World:
         self.tell("lose")
         self.equal("frame", self.book.apply(self.frames.depth([], [], gap=True), self.mono_ns), "gap")
         self.market.lose()
-        self.market.frame_ns = self.mono_ns
         self.settle()
 
     def sync(self, bids: list[Level], asks: list[Level]) -> None:
@@ -222,7 +221,7 @@ class World:
         if outcome == "waiting":
             self.book.apply(self.frames.depth([], []), self.mono_ns)
         self.market.bridge(self.frames.depth_id, bids, asks)
-        self.market.frame_ns = self.mono_ns
+        self.market.hear_depth(self.mono_ns)
         self.settle()
 
     # ---- comparing
