@@ -13,7 +13,7 @@ from sandbox_lines import Sbe
 pytest_plugins = ("sandbox_fixtures",)
 
 BYBIT, OKX, COINBASE = "/v5/public/spot", "/ws/v5/public", "/"
-USDM, SBE = "/usdm/stream?streams=btcusdt@depth@100ms", "/sbe/stream?streams=btcusdt@depth"
+USDM, SBE = "/public/stream?streams=btcusdt@depth@100ms", "/sbe/stream?streams=btcusdt@depth"
 OPENING = {
     BYBIT: '{"op":"subscribe","args":["orderbook.200.BTCUSDT"]}',
     OKX: '{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"}]}',

@@ -222,7 +222,7 @@ def _take_diff(frame, books, last, *, first):
 @pytest.mark.parametrize("stream", ["btcusdt@depth@100ms", "btcusdt@depth", "btcusdt@depth@500ms", "btcusdt@depth@0ms"])
 def test_a_futures_book_is_chained_by_pu_alone(scenario, stream):
     """`U` is not one above the last `u` there, `pu` is it."""
-    line, books, frames = Line(f"/usdm/stream?streams={stream}", scenario=scenario), Books(), 0
+    line, books, frames = Line(f"/public/stream?streams={stream}", scenario=scenario), Books(), 0
     body = line.rest("/fapi/v1/depth?symbol=BTCUSDT&limit=1000")[1]
     own = line.truth()
     books.replace(body["bids"], body["asks"])
@@ -244,7 +244,7 @@ def test_every_dialect_tells_the_same_trades():
     line = Line("/ws/btcusdt@trade", seed=9)
     sbe = line.connect("/sbe/ws/btcusdt@trade", {"x-mbx-apikey": "k"})
     usdm, bybit, okx = (
-        line.connect("/usdm/ws/btcusdt@trade"),
+        line.connect("/public/ws/btcusdt@trade"),
         line.connect("/v5/public/spot"),
         line.connect("/ws/v5/public"),
     )
@@ -296,7 +296,7 @@ def test_a_second_client_of_a_topic_joins_the_same_numbers():
 
 def test_nothing_is_made_for_a_dialect_without_listeners():
     """And nothing is watched any more once the last client has left."""
-    line = Line("/usdm/ws/btcusdt@depth@100ms")
+    line = Line("/public/ws/btcusdt@depth@100ms")
     assert line.market.book.bids.watched
     line.talk.end()
     assert not line.market.book.bids.watched

@@ -122,7 +122,7 @@ def test_the_checksum_that_the_tests_use_is_the_exchanges_own(recordings):
 )
 def test_futures_messages_look_like_recorded_ones(recordings, stream, theirs):
     """Depth, bookTicker, trades, wrapped."""
-    ours = heard(Line(f"/usdm/stream?streams={stream}"))
+    ours = heard(Line(f"/public/stream?streams={stream}"))
     real = recorded(recordings, "binance/usdm_btcusdt_20230404T2358_combined")
 
     def wanted(frame):
@@ -134,7 +134,7 @@ def test_futures_messages_look_like_recorded_ones(recordings, stream, theirs):
 def test_the_futures_snapshot_looks_like_the_recorded_one(recordings):
     """Its ids and times stand before the levels."""
     real = json.loads(recordings.read("binance/usdm_btcusdt_20230404T2358_combined.rest_depth.json"))
-    assert shape(Line("/usdm/ws").rest("/fapi/v1/depth?symbol=BTCUSDT&limit=5")[1]) == shape(real)
+    assert shape(Line("/public/ws").rest("/fapi/v1/depth?symbol=BTCUSDT&limit=5")[1]) == shape(real)
 
 
 def test_sbe_frames_are_laid_out_by_the_published_schema():

@@ -18,7 +18,7 @@ EXAMPLES = """examples (one market, one port, six exchanges' protocols):
   pytrader sandbox --port 8090 --scenario busy --seed 11
     Binance spot    ws://127.0.0.1:8090/stream?streams=btcusdt@bookTicker/btcusdt@depth@100ms   /api/v3/depth
     Binance SBE     ws://127.0.0.1:8090/sbe/stream?streams=btcusdt@depth  with any X-MBX-APIKEY header
-    Binance USD-M   ws://127.0.0.1:8090/usdm/stream?streams=btcusdt@depth@100ms                 /fapi/v1/depth
+    Binance USD-M   ws://127.0.0.1:8090/public/stream?streams=btcusdt@depth@100ms                 /fapi/v1/depth
     Bybit v5 spot   ws://127.0.0.1:8090/v5/public/spot                                          /v5/market/orderbook
     OKX v5          ws://127.0.0.1:8090/ws/v5/public                                            /api/v5/market/books
     Coinbase        ws://127.0.0.1:8090/                         /api/v3/brokerage/market/products/BTC-USDT

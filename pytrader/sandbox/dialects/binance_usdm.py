@@ -1,4 +1,4 @@
-"""Binance's USD-M futures: streams below `/usdm`, REST below `/fapi/v1`.
+"""Binance's USD-M futures: streams below `/public`, REST below `/fapi/v1`.
 
 Their ids are shared by all symbols there, so that those of one symbol leave gaps: here the market's ids times seven.
 Only `pu`, the last `u` of the frame before, chains the depth frames.
@@ -74,7 +74,7 @@ class BinanceUsdm(Binance):
     rest_prefixes: ClassVar[tuple[str, ...]] = ("/fapi/",)
     snapshot_paths: ClassVar[tuple[str, ...]] = ("/fapi/v1/depth",)
     most_messages_a_second = 10
-    root = "/usdm"
+    root = "/public"
 
     def __init__(self, market: Market) -> None:
         """Speak of `market`."""
