@@ -121,3 +121,39 @@ fn trades_do_not_make_the_book_look_fresh() {
     assert_eq!(market.apply(trade, 50), Applied::Trade);
     assert_eq!((published.top().recv_ns, published.trades.end()), (1, 1));
 }
+
+#[test]
+fn tops_alone_keep_a_book_fresh_for_one_second_while_its_depth_is_behind_them() {
+    const SECOND_NS: i64 = 1_000_000_000;
+    let (mut market, published) = live();
+    let fresh_ns = |published: &Published| published.top().recv_ns;
+    market.apply(&ticker(101, "99", "101"), SECOND_NS);
+    assert_eq!(fresh_ns(&published), SECOND_NS, "as far as the depth");
+    market.apply(&ticker(102, "99", "100.5"), 5 * SECOND_NS);
+    market.apply(&ticker(103, "99", "100.4"), 6 * SECOND_NS - 1);
+    assert_eq!(fresh_ns(&published), 6 * SECOND_NS - 1);
+    market.apply(&ticker(104, "99", "100.3"), 6 * SECOND_NS);
+    assert_eq!((fresh_ns(&published), published.top().update_id), (6 * SECOND_NS - 1, 104), "shown, and not fresh");
+    market.apply(&depth(102, 103, r#"["98","2"]"#, ""), 7 * SECOND_NS);
+    market.apply(&ticker(105, "99", "100.2"), 8 * SECOND_NS - 1);
+    assert_eq!(fresh_ns(&published), 8 * SECOND_NS - 1, "the depth goes on");
+    market.apply(&depth(90, 100, "", ""), 9 * SECOND_NS);
+    assert_eq!(fresh_ns(&published), 8 * SECOND_NS - 1, "old news");
+    assert_eq!(market.counters().duplicates.get(), 1);
+}
+
+#[test]
+fn every_doubt_has_its_name_and_keeps_it_until_the_next() {
+    let doubt_after = |frame: &[u8]| {
+        let (mut market, published) = live();
+        market.apply(frame, 2);
+        (published.top().sync, published.top().doubt.word())
+    };
+    assert_eq!(doubt_after(&depth(102, 103, "", "")), (Sync::Live, ""));
+    assert_eq!(doubt_after(&depth(104, 105, "", "")), (Sync::Desynced, "gap"));
+    assert_eq!(doubt_after(&depth(102, 103, r#"["101","1"]"#, "")), (Sync::Desynced, "crossed"));
+    assert_eq!(doubt_after(b"{"), (Sync::Desynced, "refused"));
+    let (mut market, published) = live();
+    market.disconnected();
+    assert_eq!((published.top().sync, published.top().doubt.word()), (Sync::Desynced, "disconnected"));
+}
