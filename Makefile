@@ -10,6 +10,8 @@
 
 BIN := .venv/bin
 CARGO_MUTANTS := 27.1.0
+# A Python 2.7 with autobahntestsuite; see docs/conformance.md.
+AUTOBAHN ?= python2.7
 CORE := pytrader/_core.abi3.so
 # Folders are listed too: their time changes when a file is added or removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
@@ -62,9 +64,9 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-oracle soak-crash soak-load ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal; see also mutants
+soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-autobahn ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the public WebSocket suite; see also mutants
 
-.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load
+.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-autobahn
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
@@ -75,6 +77,8 @@ soak-crash: .venv/dev
 	$(BIN)/python tests/soak_crash.py 200
 soak-load: .venv/dev
 	$(BIN)/python tests/soak_load.py
+soak-autobahn: .venv/dev
+	$(BIN)/python tests/soak_autobahn.py '$(AUTOBAHN)'
 
 .PHONY: mutants
 mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 runs the first part of eight

@@ -23,7 +23,7 @@ fn ours(bytes: &[u8]) -> usize {
     for read in bytes.chunks(READ) {
         session.space()[..read.len()].copy_from_slice(read);
         session.filled(read.len(), 0);
-        while let Ok(Some(Event::Message(payload))) = session.next_event() {
+        while let Ok(Some(Event::Text(payload))) = session.next_event() {
             sum += black_box(payload).len();
         }
     }

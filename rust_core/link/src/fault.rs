@@ -9,13 +9,18 @@ pub enum Fault {
     Protocol(&'static str),
     /// The reason of a close frame is not UTF-8.
     CloseText,
+    /// A text message is not UTF-8, where the connection checks it.
+    Text,
     /// A message is larger than this connection takes, at most [`MESSAGE_MAX`](crate::frame::MESSAGE_MAX).
     TooLarge {
         /// Bytes announced or gathered.
         bytes: u64,
     },
-    /// A message comes in more parts than [`FRAGMENTS_MAX`](crate::session::FRAGMENTS_MAX).
-    Fragments,
+    /// A message comes in more parts than this connection takes.
+    Fragments {
+        /// How many it takes.
+        most: u32,
+    },
 }
 
 impl Fault {
@@ -23,8 +28,8 @@ impl Fault {
     pub fn close_code(self) -> u16 {
         match self {
             Fault::Protocol(_) => 1002,
-            Fault::CloseText => 1007,
-            Fault::TooLarge { .. } | Fault::Fragments => 1009,
+            Fault::CloseText | Fault::Text => 1007,
+            Fault::TooLarge { .. } | Fault::Fragments { .. } => 1009,
         }
     }
 }
@@ -34,8 +39,9 @@ impl fmt::Display for Fault {
         match self {
             Fault::Protocol(what) => write!(out, "WebSocket protocol: {what}"),
             Fault::CloseText => write!(out, "WebSocket protocol: the reason of the close is not UTF-8"),
+            Fault::Text => write!(out, "WebSocket protocol: a text message is not UTF-8"),
             Fault::TooLarge { bytes } => write!(out, "message of {bytes} bytes, more than is taken"),
-            Fault::Fragments => write!(out, "message in over {} fragments", crate::session::FRAGMENTS_MAX),
+            Fault::Fragments { most } => write!(out, "message in over {most} fragments"),
         }
     }
 }

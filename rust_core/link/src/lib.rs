@@ -16,6 +16,7 @@ pub mod opening;
 pub mod run;
 pub mod session;
 pub mod socket;
+pub mod terms;
 pub mod tls;
 pub mod wake;
 pub mod watch;

@@ -5,6 +5,7 @@ use crate::clock::now_ns;
 use crate::fault::Fault;
 use crate::session::{Event, Session};
 use crate::socket::Stream;
+use crate::terms::Terms;
 use crate::wake::{Waker, wait};
 use crate::watch::{Due, Watch};
 use std::fmt::Display;
@@ -119,8 +120,8 @@ impl Ended {
 impl From<Fault> for Ended {
     fn from(fault: Fault) -> Ended {
         let reason = match fault {
-            Fault::Protocol(_) | Fault::CloseText => Reason::Protocol,
-            Fault::TooLarge { .. } | Fault::Fragments => Reason::TooLarge,
+            Fault::Protocol(_) | Fault::CloseText | Fault::Text => Reason::Protocol,
+            Fault::TooLarge { .. } | Fault::Fragments { .. } => Reason::TooLarge,
         };
         Ended::new(reason, fault)
     }
@@ -139,7 +140,8 @@ impl From<io::Error> for Ended {
 pub fn run(stream: &mut Stream, received: &[u8], waker: &Waker, plan: &Plan, sink: &mut impl Sink) -> Ended {
     let began_ns = now_ns();
     let seed = (began_ns as u64).rotate_left(32) ^ std::ptr::from_ref(stream).addr() as u64;
-    let session = Session::new(seed, received, began_ns).limited_to(plan.message_max);
+    let terms = Terms { message_max: plan.message_max, ..Terms::default() };
+    let session = Session::new(seed, received, began_ns).on(terms);
     let watch = Watch::new(began_ns, plan.life_ns, plan.quiet_reconnect_ns);
     let subscription = Subscription::new();
     let mut connection =
@@ -196,10 +198,12 @@ impl Connection<'_> {
     fn hand_over(&mut self, sink: &mut impl Sink) -> Result<(), Ended> {
         let ended = loop {
             match self.session.next_event() {
-                Ok(Some(Event::Message(payload))) => match sink.on_message(payload, self.now_ns) {
-                    Flow::Continue => {}
-                    Flow::Replaced => break Ended::new(Reason::Replaced, ""),
-                },
+                Ok(Some(Event::Text(payload) | Event::Binary(payload))) => {
+                    match sink.on_message(payload, self.now_ns) {
+                        Flow::Continue => {}
+                        Flow::Replaced => break Ended::new(Reason::Replaced, ""),
+                    }
+                }
                 Ok(None) => return Ok(()),
                 Ok(Some(Event::Closed { code, reason })) => {
                     let ended = Ended::new(Reason::Closed, format_args!("{code} {reason}").to_string().trim_end());

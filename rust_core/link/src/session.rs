@@ -10,13 +10,9 @@
 use crate::fault::Fault;
 use crate::frame::{self, CONTROL_MAX, Head, MESSAGE_MAX, Masks, Opcode};
 use crate::inbox::Inbox;
+use crate::terms::{Pongs, Terms, Text, whole_characters};
 use std::ops::Range;
 
-/// Most frames that one message may come in.
-pub const FRAGMENTS_MAX: u32 = 4_096;
-/// Least time between two pongs, ns: with a ping a second and a resubscribe they stay inside Binance's five messages a
-/// second.
-const PONG_EVERY_NS: i64 = 350_000_000;
 /// Unsent bytes above which a pong is not worth adding: the peer has stopped reading.
 const OUTGOING_MAX: usize = 64 << 10;
 /// A joined message above this gives its memory back when the next one starts.
@@ -25,8 +21,10 @@ const JOINED_KEPT: usize = 1 << 20;
 /// What the server sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A whole text or binary message, in place unless it came in fragments. UTF-8 is left to the decoder.
-    Message(&'a [u8]),
+    /// A whole text message, in place unless it came in fragments. UTF-8 if the [`Terms`] have it checked.
+    Text(&'a [u8]),
+    /// A whole binary message, likewise.
+    Binary(&'a [u8]),
     /// The server closed in good form; our answer is already outgoing. Nothing follows.
     Closed {
         /// Its code, 1005 when it gave none.
@@ -34,6 +32,13 @@ pub enum Event<'a> {
         /// Its words.
         reason: &'a str,
     },
+}
+
+impl<'a> Event<'a> {
+    #[inline]
+    fn message(text: bool, payload: &'a [u8]) -> Event<'a> {
+        if text { Event::Text(payload) } else { Event::Binary(payload) }
+    }
 }
 
 enum Whole {
@@ -53,7 +58,9 @@ pub struct Session {
     inbox: Inbox,
     joined: Vec<u8>,
     fragments: u32, // frames of the message under way so far, 0 = none under way
-    message_max: usize,
+    text: bool,     // the message under way began as text
+    judged: usize,  // its first bytes that are known to be whole characters
+    terms: Terms,
     began_ns: Option<i64>,
     filled_ns: i64,
     pong: Option<Pong>,
@@ -69,7 +76,9 @@ impl Session {
             inbox: Inbox::new(received),
             joined: Vec::new(),
             fragments: 0,
-            message_max: MESSAGE_MAX,
+            text: false,
+            judged: 0,
+            terms: Terms::default(),
             began_ns: None,
             filled_ns: now_ns,
             pong: None,
@@ -79,9 +88,9 @@ impl Session {
         }
     }
 
-    /// Takes messages of at most `bytes`, which is at most [`MESSAGE_MAX`].
-    pub fn limited_to(self, bytes: usize) -> Session {
-        Session { message_max: bytes.min(MESSAGE_MAX), ..self }
+    /// The connection on other terms than the default.
+    pub fn on(self, terms: Terms) -> Session {
+        Session { terms: Terms { message_max: terms.message_max.min(MESSAGE_MAX), ..terms }, ..self }
     }
 
     /// Room for the next read, at least 16 KiB.
@@ -102,11 +111,13 @@ impl Session {
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Fault> {
         loop {
-            let Some((head, payload)) = self.take_frame()? else { return Ok(None) };
+            let Some((head, payload)) = self.take_frame()? else { return self.judge_part().map(|()| None) };
             match head.opcode {
                 Opcode::Text | Opcode::Binary | Opcode::Continuation => match self.data(head, payload)? {
-                    Some(Whole::InPlace(range)) => return Ok(Some(Event::Message(self.inbox.slice(range)))),
-                    Some(Whole::Joined) => return Ok(Some(Event::Message(&self.joined))),
+                    Some(Whole::InPlace(range)) => {
+                        return Ok(Some(Event::message(head.opcode == Opcode::Text, self.inbox.slice(range))));
+                    }
+                    Some(Whole::Joined) => return Ok(Some(Event::message(self.text, &self.joined))),
                     None => {}
                 },
                 Opcode::Ping => self.note_ping(payload),
@@ -121,14 +132,14 @@ impl Session {
         self.began_ns
     }
 
-    /// Puts the pong that is due among the outgoing bytes. Of several pings only the newest is answered (RFC 6455
-    /// section 5.5.3), at most three a second.
+    /// Puts the pong that is due among the outgoing bytes: see [`Pongs::Newest`]. By default at most three a second.
     pub fn answer(&mut self, now_ns: i64) {
+        let Pongs::Newest { every_ns } = self.terms.pongs else { return };
         if now_ns < self.next_pong_ns {
             return;
         }
         let Some(pong) = self.pong.take() else { return };
-        self.next_pong_ns = now_ns + PONG_EVERY_NS;
+        self.next_pong_ns = now_ns + every_ns;
         if self.outgoing.len() < OUTGOING_MAX {
             self.send(Opcode::Pong, &pong.payload[..pong.length]);
         }
@@ -142,6 +153,11 @@ impl Session {
     /// Queues a text message.
     pub fn send_text(&mut self, text: &str) {
         self.send(Opcode::Text, text.as_bytes());
+    }
+
+    /// Queues a binary message.
+    pub fn send_binary(&mut self, bytes: &[u8]) {
+        self.send(Opcode::Binary, bytes);
     }
 
     /// Queues a ping without payload.
@@ -191,11 +207,13 @@ impl Session {
         match head.opcode {
             Opcode::Continuation if !under_way => Err(Fault::Protocol("continuation of no message")),
             Opcode::Text | Opcode::Binary if under_way => Err(Fault::Protocol("new message inside a fragmented one")),
-            Opcode::Continuation if self.fragments >= FRAGMENTS_MAX => Err(Fault::Fragments),
-            Opcode::Continuation if self.joined.len() + head.payload_len > self.message_max => {
+            Opcode::Continuation if self.fragments >= self.terms.fragments_max => {
+                Err(Fault::Fragments { most: self.terms.fragments_max })
+            }
+            Opcode::Continuation if self.joined.len() + head.payload_len > self.terms.message_max => {
                 Err(Fault::TooLarge { bytes: (self.joined.len() + head.payload_len) as u64 })
             }
-            _ if head.payload_len > self.message_max => Err(Fault::TooLarge { bytes: head.payload_len as u64 }),
+            _ if head.payload_len > self.terms.message_max => Err(Fault::TooLarge { bytes: head.payload_len as u64 }),
             _ => Ok(()),
         }
     }
@@ -204,9 +222,12 @@ impl Session {
     fn data(&mut self, head: Head, payload: Range<usize>) -> Result<Option<Whole>, Fault> {
         if head.fin && self.fragments == 0 {
             self.began_ns = None;
+            if head.opcode == Opcode::Text && self.terms.text == Text::Checked {
+                self.judge_in_place(payload.clone())?;
+            }
             return Ok(Some(Whole::InPlace(payload)));
         }
-        self.join(payload);
+        self.join(head, payload)?;
         if !head.fin {
             self.began_ns = self.began_ns.or(Some(self.filled_ns));
             return Ok(None);
@@ -216,13 +237,56 @@ impl Session {
         Ok(Some(Whole::Joined))
     }
 
-    fn join(&mut self, payload: Range<usize>) {
+    #[inline(never)]
+    fn join(&mut self, head: Head, payload: Range<usize>) -> Result<(), Fault> {
         if self.fragments == 0 {
             self.joined.clear();
             self.joined.shrink_to(JOINED_KEPT);
+            self.text = head.opcode == Opcode::Text;
         }
         self.fragments += 1;
         self.joined.extend_from_slice(self.inbox.slice(payload));
+        if self.text && self.terms.text == Text::Checked {
+            self.judge_joined(head.fin)?;
+        }
+        Ok(())
+    }
+
+    /// Judges what follows the bytes that were judged as they arrived, to the end of the message.
+    #[inline(never)]
+    fn judge_in_place(&mut self, payload: Range<usize>) -> Result<(), Fault> {
+        let rest = payload.start + std::mem::take(&mut self.judged)..payload.end;
+        let left = rest.len() - whole_characters(self.inbox.slice(rest))?;
+        if left > 0 { Err(Fault::Text) } else { Ok(()) }
+    }
+
+    fn judge_joined(&mut self, ends: bool) -> Result<(), Fault> {
+        self.judged += whole_characters(&self.joined[self.judged..])?;
+        if !ends {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.judged) < self.joined.len() { Err(Fault::Text) } else { Ok(()) }
+    }
+
+    /// Judges what has arrived of a frame. A frame that begins inside a character is judged when it is whole.
+    ///
+    /// It reads the head again: handed on from where it was read, it would cost every whole frame 3 ns.
+    #[cold]
+    fn judge_part(&mut self) -> Result<(), Fault> {
+        if self.terms.text != Text::Checked {
+            return Ok(());
+        }
+        let Some(head) = Head::read(self.inbox.waiting())? else { return Ok(()) };
+        let (text, before) = match head.opcode {
+            Opcode::Text => (true, 0),
+            Opcode::Continuation => (self.text, self.joined.len()),
+            _ => return Ok(()),
+        };
+        if text && self.judged >= before {
+            let arrived = &self.inbox.waiting()[head.head_len..];
+            self.judged += whole_characters(&arrived[self.judged - before..])?;
+        }
+        Ok(())
     }
 
     /// A whole control frame does not count as the start of a message.
@@ -235,7 +299,11 @@ impl Session {
     fn note_ping(&mut self, payload: Range<usize>) {
         let mut pong = Pong { length: payload.len(), payload: [0; CONTROL_MAX] };
         pong.payload[..pong.length].copy_from_slice(self.inbox.slice(payload));
-        self.pong = Some(pong);
+        match self.terms.pongs {
+            Pongs::Newest { .. } => self.pong = Some(pong),
+            Pongs::Each if self.outgoing.len() < OUTGOING_MAX => self.send(Opcode::Pong, &pong.payload[..pong.length]),
+            Pongs::Each => {}
+        }
         self.settle();
     }
 

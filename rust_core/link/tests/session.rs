@@ -4,7 +4,8 @@ mod wire;
 
 use link::fault::Fault;
 use link::frame::MESSAGE_MAX;
-use link::session::{Event, FRAGMENTS_MAX, Session};
+use link::session::{Event, Session};
+use link::terms::FRAGMENTS_MAX;
 use wire::{CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, announced, client_frames, frame};
 
 fn session() -> Session {
@@ -26,7 +27,7 @@ fn feed(session: &mut Session, bytes: &[u8], chunk: usize) -> (Vec<Vec<u8>>, Res
             rest = &rest[count..];
             loop {
                 match session.next_event() {
-                    Ok(Some(Event::Message(payload))) => messages.push(payload.to_vec()),
+                    Ok(Some(Event::Text(payload) | Event::Binary(payload))) => messages.push(payload.to_vec()),
                     Ok(Some(Event::Closed { code, reason })) => return (messages, Ok(Some((code, reason.to_owned())))),
                     Ok(None) => break,
                     Err(fault) => return (messages, Err(fault)),
@@ -120,7 +121,7 @@ fn a_message_may_come_in_4096_fragments_and_not_in_one_more() {
     assert_eq!(feed(&mut session(), &whole, 4_096).0[0].len(), FRAGMENTS_MAX as usize);
     bytes.extend(frame(CONTINUATION, b"b"));
     bytes.extend(frame(CONTINUATION, b"b"));
-    assert_eq!(feed(&mut session(), &bytes, 4_096).1, Err(Fault::Fragments));
+    assert_eq!(feed(&mut session(), &bytes, 4_096).1, Err(Fault::Fragments { most: FRAGMENTS_MAX }));
 }
 
 #[test]
@@ -183,5 +184,5 @@ fn client_frames_are_masked_with_keys_that_change() {
 #[test]
 fn bytes_that_came_with_the_upgrade_are_the_first_message() {
     let mut session = Session::new(1, &frame(FIN | TEXT, b"early"), 0);
-    assert_eq!(session.next_event(), Ok(Some(Event::Message(b"early"))));
+    assert_eq!(session.next_event(), Ok(Some(Event::Text(b"early"))));
 }
