@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import grammar, orders, status, whatif
+from pytrader import books, grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.figures import printable
@@ -124,6 +124,10 @@ class Answers:
         return Answer(_table(what, rows), {what: rows})
 
     def _show(self, show: grammar.Show) -> Iterator[Answer]:
+        if show.what == "venues":
+            found = self._trader.venues()
+            yield Answer(books.text(found), books.to_data(found))
+            return
         page = self._trader.snapshot()
         views = {"status": status.text, "latency": status.latency_text, "limits": status.limits_text}
         yield Answer(views[show.what](page), orjson.loads(status.to_json(page)))

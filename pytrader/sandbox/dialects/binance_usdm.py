@@ -1,4 +1,4 @@
-"""Binance's USD-M futures: streams below `/usdm`, REST below `/fapi/v1`.
+"""Binance's USD-M futures: streams below `/usdm` or `/public`, REST below `/fapi/v1`.
 
 Their ids are shared by all symbols there, so that those of one symbol leave gaps: here the market's ids times seven.
 Only `pu`, the last `u` of the frame before, chains the depth frames.
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
 from pytrader.sandbox.dialects.binance import Binance
-from pytrader.sandbox.dialects.dialect import DEPTH, TOP, TRADE, Asked, Message
+from pytrader.sandbox.dialects.dialect import DEPTH, TOP, TRADE, Asked, Message, Talk
 from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed
 from pytrader.sandbox.happenings import Happening, Levels, Top, Trades
 from pytrader.sandbox.market import Market
@@ -67,6 +67,14 @@ class _Depth(WholeBookFeed):
         return (Message(DEPTH, self._stream, text),)
 
 
+def _below(asked: Asked) -> Asked:
+    """Return a request below `/public`, as the exchange wants it, as one below the root here."""
+    path = asked.path
+    if not path.startswith("/public/"):
+        return asked
+    return Asked(asked.method, BinanceUsdm.root + path.removeprefix("/public"), asked.query, asked.headers)
+
+
 class BinanceUsdm(Binance):
     """The perpetual BTCUSDT."""
 
@@ -80,6 +88,14 @@ class BinanceUsdm(Binance):
         """Speak of `market`."""
         super().__init__(market)
         self.feeds = {stream: _Depth(market, stream, every_ns) for stream, every_ns in DEPTHS_NS.items()}
+
+    def takes_stream(self, asked: Asked) -> bool:
+        """Take `/usdm/stream` and its like, also below the exchange's own `/public`."""
+        return super().takes_stream(_below(asked))
+
+    def talk(self, asked: Asked, now_s: float) -> Talk | int:
+        """Begin with the streams that the URL names."""
+        return super().talk(_below(asked), now_s)
 
     def told(self, happened: Sequence[Happening]) -> list[Message]:
         """Return bookTicker and trade frames."""
