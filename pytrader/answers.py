@@ -64,8 +64,19 @@ class Answers:
 
     def _order(self, order: grammar.Order) -> Iterator[Answer]:
         ticket = self._trader.submit(order)
+        why = self._why_unsynced(ticket)
         if self._await_orders or ticket.untold:
-            yield outcome(ticket, self._trader.market)
+            told = outcome(ticket, self._trader.market)
+            yield Answer("\n".join(filter(None, [told.text, why and f"  {why}"])), told.data, told.code)
+        elif why:
+            yield Answer(why)
+
+    def _why_unsynced(self, ticket: Ticket) -> str:
+        """Return why the book could not be trusted a moment after it was why an order was refused; mostly nothing."""
+        top = self._trader.top()
+        if "BOOK_UNSYNCED" not in ticket.verdict.codes or top.synced:
+            return ""
+        return f"the book is {top.sync}{top.doubt and f' ({top.doubt})'}"
 
     def _whatif(self, asked: grammar.Whatif) -> Iterator[Answer]:
         found = self._trader.whatif(asked.order)
