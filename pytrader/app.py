@@ -117,11 +117,14 @@ class App:
         OSError or VenueError if the venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
+        self._workers: list[Worker] = []
         self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
             self.log = _open_log(folder, settings.log_level)
             self._build(outlets, show_top, confirm)
         except BaseException:
+            for worker in self._workers:
+                worker.end()  # a recorder gives its folder back
             self.journal.close()
             _close_log(logging.getLogger(f"pytrader.{folder}"))
             raise
@@ -179,9 +182,10 @@ class App:
             f"feed-{venue.name}": self.feed,
             f"feed-{venue.name}-next": Body(self.feed.run_next, self.feed.stop),
         }
-        traded = [Worker(name, part, self.desk, log) for name, part in parts.items()]
-        # The clock is stopped first: it needs no watched book, and no watched book needs it.
-        self._workers = [*traded, *self._watch_workers(watched), Worker("clock", self.clock, self.desk, log)]
+        self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
+        for each in watched:
+            self._workers += self._watch_workers(each)
+        self._workers.append(Worker("clock", self.clock, self.desk, log))
 
     def _recorder(self, name: str, kept: KeptBook, log: logging.Logger | Named) -> dict[str, Part]:
         """Return a book's recorder, if one is asked for; it is started before the feed and stopped after it."""
@@ -209,18 +213,16 @@ class App:
             found.append(Watched(kept, Watcher(venue, feed, kept, log, Backoff(feed_settings.random)), log))
         return found
 
-    def _watch_workers(self, watched: Sequence[Watched]) -> list[Worker]:
-        workers: list[Worker] = []
-        for kept, watcher, log in watched:
-            name = kept.venue
-            parts: dict[str, Part] = {
-                **self._recorder(f"recorder-{name}", kept, log),
-                f"snapshot-{name}": Body(watcher.run_snapshots, watcher.stop),
-                f"feed-{name}": watcher,
-                f"feed-{name}-next": Body(watcher.run_next, watcher.stop),
-            }
-            workers += [WatchWorker(thread, part, self.desk, self.log, kept) for thread, part in parts.items()]
-        return workers
+    def _watch_workers(self, watched: Watched) -> list[Worker]:
+        kept, watcher, log = watched
+        name = kept.venue
+        parts: dict[str, Part] = {
+            **self._recorder(f"recorder-{name}", kept, log),
+            f"snapshot-{name}": Body(watcher.run_snapshots, watcher.stop),
+            f"feed-{name}": watcher,
+            f"feed-{name}-next": Body(watcher.run_next, watcher.stop),
+        }
+        return [WatchWorker(thread, part, self.desk, self.log, kept) for thread, part in parts.items()]
 
     def _take_up(self, seed: int, confirm: Callable[[Looser], bool]) -> list[int]:
         """Take up the journal, once looser limits are confirmed; return the orders that rest again."""

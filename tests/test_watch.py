@@ -1,17 +1,26 @@
 """Books of watched venues: kept beside the traded one, shown together, and never in its way."""
 
+import logging
+from random import Random
+from threading import Thread
 from threading import enumerate as threads
 from time import monotonic, sleep
+from unittest.mock import Mock
 
 import pytest
 from sessions import PROFILE, log, on, run
 
+from pytrader._core import Tape
 from pytrader.app import App
 from pytrader.books import KeptBook, table, text
 from pytrader.feed import Feed, FeedState
+from pytrader.fetch import FetchError
+from pytrader.pacing import Backoff
+from pytrader.recorder import Recorder, RecorderError
 from pytrader.sandbox.process import OfflineMarket
 from pytrader.settings import SettingsError, load
-from pytrader.venues import VENUES, Instrument, VenueError
+from pytrader.venues import VENUES, Instrument, Okx, VenueError
+from pytrader.watch import Named, Watcher
 
 ALL = ("bybit", "okx", "coinbase", "binance-usdm", "binance-sbe")
 LONGEST_S = 15
@@ -156,6 +165,55 @@ def test_watched_books_are_recorded_each_in_its_folder(engine, tmp_path):
         sleep(0.5)
     for name in ("binance-BTCUSDT", "okx-BTC-USDT", "coinbase-BTC-USDT"):
         assert list((tmp_path / "frames" / name).glob("*.rec.gz")), name
+
+
+@pytest.mark.parametrize(
+    ("error", "least_s", "words"),
+    [
+        (FetchError("HTTP 451. OKX does not serve this location", 451), 0.0, "HTTP 451. OKX does not serve"),
+        (FetchError("HTTP 418. OKX banned this address", 418, 120.0), 120.0, "HTTP 418. OKX banned this address"),
+        (FetchError("127.0.0.1:9: connection refused"), 0.0, "connection refused"),
+    ],
+)
+def test_a_watched_venue_that_refuses_is_named_and_left_alone_for_as_long_as_it_says(error, least_s, words, caplog):
+    """The pause is the venue's or the back-off's, whichever is longer; a stop ends it and the bodies that wait."""
+    ran = []
+
+    class Refusing:
+        fetch_instrument = Mock(side_effect=error)
+        run, run_next, run_snapshots = (lambda _, name=name: ran.append(name) for name in ("run", "next", "snapshots"))
+        stop = Mock()
+
+    kept, _ = book_of("okx", 100 * 10**8, 101 * 10**8)
+    told = []
+    kept.told = told.append
+    log = Named(logging.getLogger("watched"), {"venue": "okx"})
+    watcher = Watcher(Okx(), Refusing(), kept, log, Backoff(Random(1)))
+    bodies = [Thread(target=body) for body in (watcher.run, watcher.run_next, watcher.run_snapshots)]
+    for body in bodies:
+        body.start()
+    eventually(lambda: told)
+    assert ran == []
+    watcher.stop()
+    for body in bodies:
+        body.join(LONGEST_S)
+        assert not body.is_alive()
+    assert told[0].word == "waiting"
+    assert words in told[0].detail
+    assert told[0].wait_s >= least_s
+    assert "okx: Not watched yet: " in caplog.text
+    assert words in caplog.text
+
+
+def test_a_start_that_fails_for_a_watched_recording_gives_the_others_back(engine, tmp_path):
+    """Another program records a watched book: the start is refused, and the traded book can be recorded again."""
+    frames = tmp_path / "frames"
+    words = {"watch": "okx", "record": str(frames)}
+    other = Recorder(Tape(), frames, venue="okx", symbol="BTC-USDT", max_bytes=10**8, log=logging.getLogger("other"))
+    with pytest.raises(RecorderError):
+        engine(**words)
+    other.stop()
+    assert engine(**words).stop() == []
 
 
 def test_a_wrong_word_in_watch_is_a_wrong_setting(engine):
