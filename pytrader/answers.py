@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import grammar, orders, status, whatif
+from pytrader import books, grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
 from pytrader.figures import printable
@@ -64,8 +64,19 @@ class Answers:
 
     def _order(self, order: grammar.Order) -> Iterator[Answer]:
         ticket = self._trader.submit(order)
+        why = self._why_unsynced(ticket)
         if self._await_orders or ticket.untold:
-            yield outcome(ticket, self._trader.market)
+            told = outcome(ticket, self._trader.market)
+            yield Answer("\n".join(filter(None, [told.text, why and f"  {why}"])), told.data, told.code)
+        elif why:
+            yield Answer(why)
+
+    def _why_unsynced(self, ticket: Ticket) -> str:
+        """Return why the book could not be trusted a moment after it was why an order was refused; mostly nothing."""
+        top = self._trader.top()
+        if "BOOK_UNSYNCED" not in ticket.verdict.codes or top.synced:
+            return ""
+        return f"the book is {top.sync}{top.doubt and f' ({top.doubt})'}"
 
     def _whatif(self, asked: grammar.Whatif) -> Iterator[Answer]:
         found = self._trader.whatif(asked.order)
@@ -124,6 +135,10 @@ class Answers:
         return Answer(_table(what, rows), {what: rows})
 
     def _show(self, show: grammar.Show) -> Iterator[Answer]:
+        if show.what == "venues":
+            found = self._trader.venues()
+            yield Answer(books.text(found), books.to_data(found))
+            return
         page = self._trader.snapshot()
         views = {"status": status.text, "latency": status.latency_text, "limits": status.limits_text}
         yield Answer(views[show.what](page), orjson.loads(status.to_json(page)))

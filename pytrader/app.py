@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from pytrader import halt_file
 from pytrader import journal as journals
 from pytrader._core import Book, Desk, Simulator, Tape, format_e8
+from pytrader.books import KeptBook
 from pytrader.clock import Clock
 from pytrader.dispatch import Dispatch
 from pytrader.execution.simulated import SimulatedExecutor
@@ -22,10 +23,12 @@ from pytrader.lines import Market, line_of
 from pytrader.loosening import LooserLimits, refused
 from pytrader.opening import bps, recover, rules
 from pytrader.outcomes import Outcomes
+from pytrader.pacing import Backoff
 from pytrader.recorder import Recorder
 from pytrader.settings import SettingsError
 from pytrader.trader import Trader
-from pytrader.venues import VENUES, BinanceSbe, VenueError
+from pytrader.venues import VENUES, BinanceSbe, VenueError, spelled
+from pytrader.watch import Named, Watcher, demand_instrument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from pytrader.events import Event
     from pytrader.loosening import Looser
     from pytrader.settings import Settings
-    from pytrader.venues.venue import Venue
+    from pytrader.venues.venue import Instrument, Venue
 
 SWITCH_INTERVAL_S = 0.0001
 JOIN_S = 3.0
@@ -61,8 +64,12 @@ class Worker(threading.Thread):
         except BaseException:  # noqa: BLE001 - a thread's last words, whatever ended it
             self._log.exception("Thread %s failed", self.name)
         if not self._asked:
-            self._log.critical("Thread %s died; trading is halted", self.name)
-            self._desk.halt("THREAD", f"the thread {self.name} has died")
+            self.mourn()
+
+    def mourn(self) -> None:
+        """Halt trading for the thread's death."""
+        self._log.critical("Thread %s died; trading is halted", self.name)
+        self._desk.halt("THREAD", f"the thread {self.name} has died")
 
     def expect_end(self) -> None:
         """Take an end of the body as asked for from now on: the stop of one part may end another's."""
@@ -75,6 +82,20 @@ class Worker(threading.Thread):
         if self.is_alive():
             self.join(JOIN_S)
         return not self.is_alive()
+
+
+class WatchWorker(Worker):
+    """A thread of a watched book: its death is logged and shown with the book, and trading goes on."""
+
+    def __init__(self, name: str, part: Part, desk: Desk, log: logging.Logger, kept: KeptBook) -> None:
+        """Run `part` under `name` for the book `kept`."""
+        super().__init__(name, part, desk, log)
+        self._kept = kept
+
+    def mourn(self) -> None:
+        """Say that the thread died; no order depends on it."""
+        self._log.critical("Thread %s died; it kept a watched book, and trading goes on", self.name)
+        self._kept.died(self.name)
 
 
 class App:
@@ -96,11 +117,14 @@ class App:
         OSError or VenueError if the venue cannot be asked for its filters.
         """
         self.settings, self.folder = settings, folder
+        self._workers: list[Worker] = []
         self.journal = journals.Journal.open(folder)  # before the log, which belongs to whoever has the journal
         try:
             self.log = _open_log(folder, settings.log_level)
             self._build(outlets, show_top, confirm)
         except BaseException:
+            for worker in self._workers:
+                worker.end()  # a recorder gives its folder back
             self.journal.close()
             _close_log(logging.getLogger(f"pytrader.{folder}"))
             raise
@@ -111,9 +135,11 @@ class App:
         settings, log = self.settings, self.log
         settings.demand("execution", EXECUTIONS)
         venue = venue_of(settings)
-        self.book = Book(settings.venue, settings.symbol)
-        self.feed = Feed(venue, self.book, log=log, settings=FeedSettings(ca_file=settings.ca_file))
-        instrument = self.feed.fetch_instrument()
+        self.book = Book(venue.name, venue.symbol)
+        kept_book = KeptBook(venue.name, venue.symbol, self.book, stale_after_ms=settings.stale_after_ms, traded=True)
+        feed_settings = FeedSettings(ca_file=settings.ca_file)
+        self.feed = Feed(venue, self.book, log=log, on_state=kept_book.told, settings=feed_settings)
+        kept_book.instrument = instrument = demand_instrument(self.feed, venue)
         if not instrument.trading:
             log.warning(
                 "%s does not take orders for %s now; fills here are simulated all the same", venue.name, venue.symbol
@@ -134,7 +160,9 @@ class App:
         self.executor.reconcile(resting)
         kept = Outcomes()
         market = Market(instrument.base, instrument.quote, format_e8(instrument.tick_e8))
-        self.trader = Trader(self.desk, self.book, kept, self.folder, market)
+        watched = self._watched(instrument)
+        books = [kept_book, *(each.kept for each in watched)]
+        self.trader = Trader(self.desk, self.book, kept, self.folder, market, kept_books=books)
         logger = LogOutlet(log, market)
         self.dispatch = Dispatch(self.desk, self.journal, self.executor, [kept, logger, *outlets], log)
         self.clock = Clock(
@@ -144,34 +172,62 @@ class App:
             halt_file=self.folder / halt_file.NAME,
             show=show_top,
             log=log,
+            kept=books,
         )
         parts: dict[str, Part] = {
             "journal": self.dispatch,
             "execution": self.executor,
-            **self._recorders(),
-            f"snapshot-{venue.name}": Snapshots(self.feed),
+            **self._recorder("recorder", kept_book, log),
+            f"snapshot-{venue.name}": Body(self.feed.run_snapshots, self.feed.stop),
             f"feed-{venue.name}": self.feed,
-            f"feed-{venue.name}-next": Successor(self.feed),
-            "clock": self.clock,
+            f"feed-{venue.name}-next": Body(self.feed.run_next, self.feed.stop),
         }
         self._workers = [Worker(name, part, self.desk, log) for name, part in parts.items()]
-        self._feeds = [worker for worker in self._workers if worker.name.endswith((venue.name, f"{venue.name}-next"))]
+        for each in watched:
+            self._workers += self._watch_workers(each)
+        self._workers.append(Worker("clock", self.clock, self.desk, log))
 
-    def _recorders(self) -> dict[str, Part]:
-        """Return the recorder, if one is asked for; it is started before the feed and stopped after it."""
+    def _recorder(self, name: str, kept: KeptBook, log: logging.Logger | Named) -> dict[str, Part]:
+        """Return a book's recorder, if one is asked for; it is started before the feed and stopped after it."""
         settings = self.settings
         if settings.record is None:
             return {}
         tape, max_bytes = Tape(), settings.record_max_mb * 1_000_000
-        names = {"venue": settings.venue, "symbol": settings.symbol}
-        recorder = Recorder(tape, settings.record, **names, max_bytes=max_bytes, log=self.log)
-        self.book.set_tape(tape)
-        return {"recorder": recorder}
+        recorder = Recorder(tape, settings.record, venue=kept.venue, symbol=kept.symbol, max_bytes=max_bytes, log=log)
+        kept.book.set_tape(tape)
+        return {name: recorder}
+
+    def _watched(self, traded: Instrument) -> list[Watched]:
+        """Return the watched books of the traded pair, empty as yet; a wrong word in `watch` is a wrong setting."""
+        settings = self.settings
+        settings.demand("watch", VENUES)
+        found = []
+        for word in settings.watch:
+            name, _, symbol = word.partition(":")
+            pair = spelled(name, symbol or f"{traded.base}/{traded.quote}")
+            venue, book = venue_of(settings, name, pair), Book(name, pair)
+            kept = KeptBook(name, pair, book, stale_after_ms=settings.stale_after_ms)
+            log = Named(self.log, {"venue": name})
+            feed_settings = FeedSettings(ca_file=settings.ca_file)
+            feed = Feed(venue, book, log=log, on_state=kept.told, settings=feed_settings)
+            found.append(Watched(kept, Watcher(venue, feed, kept, log, Backoff(feed_settings.random)), log))
+        return found
+
+    def _watch_workers(self, watched: Watched) -> list[Worker]:
+        kept, watcher, log = watched
+        name = kept.venue
+        parts: dict[str, Part] = {
+            **self._recorder(f"recorder-{name}", kept, log),
+            f"snapshot-{name}": Body(watcher.run_snapshots, watcher.stop),
+            f"feed-{name}": watcher,
+            f"feed-{name}-next": Body(watcher.run_next, watcher.stop),
+        }
+        return [WatchWorker(thread, part, self.desk, self.log, kept) for thread, part in parts.items()]
 
     def _take_up(self, seed: int, confirm: Callable[[Looser], bool]) -> list[int]:
         """Take up the journal, once looser limits are confirmed; return the orders that rest again."""
         settings = self.settings
-        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.symbol))
+        recover(self.desk, self.journal, (settings.execution, settings.venue, settings.venue_symbol))
         looser = self.desk.loosened()
         if looser and not confirm(looser):
             raise LooserLimits(looser)
@@ -218,20 +274,20 @@ class Part(Protocol):
         """Make `run` return; from any thread."""
 
 
-class Snapshots:
-    """The feed's second body."""
+class Body:
+    """One more body of a part that has several: a feed has three."""
 
-    def __init__(self, feed: Feed) -> None:
-        """Fetch `feed`'s snapshots."""
-        self.run, self.stop = feed.run_snapshots, feed.stop
+    def __init__(self, run: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Run `run` until `stop`."""
+        self.run, self.stop = run, stop
 
 
-class Successor:
-    """The feed's third body."""
+class Watched(NamedTuple):
+    """A watched book, who keeps it, and where that is told."""
 
-    def __init__(self, feed: Feed) -> None:
-        """Open `feed`'s next connections."""
-        self.run, self.stop = feed.run_next, feed.stop
+    kept: KeptBook
+    watcher: Watcher
+    log: Named
 
 
 def _undisturbed(end: Callable[[], bool]) -> bool:
@@ -255,14 +311,17 @@ class LogOutlet:
             self._log.info(text)
 
 
-def venue_of(settings: Settings) -> Venue:
-    """Return the venue's words for the settings' symbol, at its public hosts or where the settings point."""
-    settings.demand("venue", VENUES)
+def venue_of(settings: Settings, name: str = "", symbol: str = "") -> Venue:
+    """Return a venue's words for one symbol, at its public hosts or where the settings point; the traded one's as such.
+
+    Raises SettingsError for a venue that is not known, or lacks the key that it needs.
+    """
+    name, symbol = name or settings.venue, symbol or settings.venue_symbol
     given = {"stream_base": settings.stream_url, "rest_base": settings.rest_url}
     bases = {name: base for name, base in given.items() if base is not None}
-    if settings.venue != BinanceSbe.name:
-        return VENUES[settings.venue](settings.symbol, **bases)
-    venue = BinanceSbe(settings.symbol, **bases, api_key=settings.binance_sbe_api_key)
+    if name != BinanceSbe.name:
+        return VENUES[name](symbol, **bases)
+    venue = BinanceSbe(symbol, **bases, api_key=settings.binance_sbe_api_key)
     try:
         venue.headers()
     except VenueError as error:

@@ -11,7 +11,7 @@ from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market
 from pytrader.opening import recover, rules
 from pytrader.status import Snapshot, snapshot
-from pytrader.venues import VENUES, Instrument
+from pytrader.venues import Instrument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,7 @@ _UNKNOWN = Instrument("", "", "", 1, 1, 1, 1, 1, trading=False)
 
 def snapshot_of(folder: Path, settings: Settings) -> Snapshot:
     """Return the page that the journal in `folder` gives. Raises JournalError if there is none or it is damaged."""
-    settings.demand("venue", VENUES)
-    book = Book(settings.venue, settings.symbol)
+    book = Book(settings.venue, settings.venue_symbol)
     # Limits and filters come with the journal's own start events; these hold only until the first of them.
     desk = Desk(book, rules(settings, _UNKNOWN))
     view = JournalView.open(folder)

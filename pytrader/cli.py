@@ -23,6 +23,7 @@ NO_NETWORK = "; check the network, or trade on the offline market: pytrader demo
 EXAMPLES = """examples:
   pytrader demo                            trade on the offline market
   pytrader run                             live Binance market data, simulated fills
+  pytrader run --watch okx,coinbase        other venues' books too: `venues` shows them
   echo 'buy 0.25' | pytrader demo --json   one order from a script
   pytrader status --json                   what the journal says
   pytrader halt news at 14:00              stop a running engine from outside

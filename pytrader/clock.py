@@ -1,4 +1,4 @@
-"""The clock thread: the line of each second, the mark ten times a second, and the HALT file."""
+"""The clock thread: the line of each second, the mark ten times a second, the HALT file, and which book is stale."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pytrader import halt_file
 from pytrader._core import EngineFault, format_fixed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from logging import Logger
     from pathlib import Path
 
     from pytrader._core import Book, Desk, Top
+    from pytrader.books import KeptBook
 
 TICK_S = 0.05
 MARK_EVERY = 2
@@ -25,7 +26,7 @@ LINE_EVERY = 20
 def top_line(top: Top, decimals: int) -> str:
     """Return the line of each second; a book that cannot be trusted says so instead."""
     if not top.synced:
-        return f"Book not synchronised ({top.sync}): no prices"
+        return f"Book not synchronised ({top.sync}{top.doubt and f': {top.doubt}'}): no prices"
     bid, ask = format_fixed(top.bid_e8, decimals), format_fixed(top.ask_e8, decimals)
     return f"Best Bid: {bid} | Best Ask: {ask}"
 
@@ -34,9 +35,21 @@ class Clock:
     """Ticks every 50 ms until it is stopped."""
 
     def __init__(
-        self, desk: Desk, book: Book, *, decimals: int, halt_file: Path, show: Callable[[str], None], log: Logger
+        self,
+        desk: Desk,
+        book: Book,
+        *,
+        decimals: int,
+        halt_file: Path,
+        show: Callable[[str], None],
+        log: Logger,
+        kept: Sequence[KeptBook] = (),
     ) -> None:
-        """Mark `desk`; tell the top of `book` each second to `show` and `log`; halt while `halt_file` exists."""
+        """Mark `desk`; tell the top of `book` each second to `show` and `log`; halt while `halt_file` exists.
+
+        At each tick every book of `kept` is looked at, whether it has become stale.
+        """
+        self._kept = kept
         self._desk, self._book, self._decimals = desk, book, decimals
         self._halt_file, self._show, self._log = halt_file, show, log
         self._stopped = Flag()
@@ -48,6 +61,8 @@ class Clock:
         while not self._stopped.wait(TICK_S):
             tick += 1
             self.obey_halt_file()
+            for book in self._kept:
+                book.look()
             if tick % MARK_EVERY == 0:
                 self._desk.mark()
             if tick % LINE_EVERY == 0:

@@ -90,7 +90,7 @@ class Feed:
         venue: Venue,
         book: Book,
         *,
-        log: logging.Logger,
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
         on_state: Callable[[FeedState], None] = lambda _: None,
         settings: FeedSettings | None = None,
     ) -> None:

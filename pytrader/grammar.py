@@ -71,7 +71,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Show status, latency or limits."""
+    """Show status, latency, limits or venues."""
 
     what: str
 
@@ -362,6 +362,7 @@ _TABLE = (
     Row("rejects", Listing, "refused orders and why", "rejects 20", _COUNT, {"what": "rejects"}),
     Row("status", Show, "everything on one screen", "status", (), {"what": "status"}),
     Row("book", Listing, "the best levels of both sides", "book 5", _COUNT, {"what": "book"}),
+    Row("venues", Show, "books of all venues, side by side", "venues", (), {"what": "venues"}),
     Row("latency", Show, "latency of each stage, slippage", "latency", (), {"what": "latency"}),
     Row("limits", Show, "each limit and the room left", "limits", (), {"what": "limits"}),
     Row("csv", Csv, "write a table to a file", "csv fills out.csv", _CSV_PARTS),

@@ -44,20 +44,31 @@ def put(folder: Path, reason: str) -> bool:
     if there can be no file.
     """
     make_folder(folder)
+    path, draft = folder / halt_file.NAME, folder / f".{halt_file.NAME}.{os.getpid()}"
     try:
-        handle = os.open(folder / halt_file.NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return False
-    try:
-        os.fchmod(handle, 0o600)
-        with suppress(OSError):  # one write: a reader finds all of it, or in the instant before it nothing
-            os.write(handle, f"{halt_file.printable(reason)}\n".encode())
-            os.fsync(handle)
+        _write(draft, f"{halt_file.printable(reason)}\n".encode())
+        os.link(draft, path)  # whole at once: nobody reads it before its reason stands in it
+    except OSError:
+        try:
+            path.touch(0o600, exist_ok=False)
+        except FileExistsError:
+            return False
     finally:
-        os.close(handle)
+        with suppress(OSError):
+            draft.unlink()
     with suppress(OSError):  # it halts already; only a power cut could still undo it
         sync_folder(folder)
     return True
+
+
+def _write(path: Path, text: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+        os.write(handle, text)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove(folder: Path) -> bool:

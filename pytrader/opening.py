@@ -25,7 +25,7 @@ def rules(settings: Settings, instrument: Instrument) -> dict[str, str | int]:
     return {
         "execution": settings.execution,
         "venue": settings.venue,
-        "symbol": settings.symbol,
+        "symbol": settings.venue_symbol,
         "base": instrument.base,
         "quote": instrument.quote,
         "tick_e8": instrument.tick_e8,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from pytrader._core import Tape
 
+    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
 FORMAT = 1
 LOCK = "recorder.lock"
 LEVEL = 3  # of gzip: half the time of the usual 6 for a tenth more bytes
@@ -41,9 +43,7 @@ class RecorderError(OSError):
 class Recorder:
     """Writes what comes on `tape` to `folder` until it is stopped and the tape is empty."""
 
-    def __init__(
-        self, tape: Tape, folder: Path, *, venue: str, symbol: str, max_bytes: int, log: logging.Logger
-    ) -> None:
+    def __init__(self, tape: Tape, folder: Path, *, venue: str, symbol: str, max_bytes: int, log: Log) -> None:
         """Make and lock the folder. Raises RecorderError if it cannot be, or another program records there."""
         self._tape, self._log = tape, log
         self.folder = folder / f"{venue}-{symbol}"

@@ -123,6 +123,16 @@ def url(scheme: str) -> Kind:
     return Kind(read, f"{scheme}s://host[:port][/path], or {scheme}:// to this machine, without a user name")
 
 
+def watched(text: str) -> tuple[str, ...]:
+    """Read a comma list of venues, each once: "okx", or "coinbase:BTC-USD" with a symbol of its own."""
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    rows = [re.fullmatch("([a-z-]{2,20})(:[a-z0-9/-]{4,26})?", word.lower()) for word in words]
+    names = [row and row[1] for row in rows]
+    if None in names or len(set(names)) < len(names):
+        raise ValueError
+    return tuple(f"{row[1]}{(row[2] or '').upper()}" for row in rows if row)
+
+
 def path(text: str) -> Path:
     """Read a path; ~ is the user's home."""
     try:

@@ -20,6 +20,7 @@ from dotenv.parser import parse_stream
 
 from pytrader import setting_kinds as kinds
 from pytrader.setting_kinds import Secret
+from pytrader.venues import VENUES, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -36,7 +37,16 @@ class SettingsError(ValueError):
 
 _WORD = kinds.pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
 _VENUE = kinds.pattern("[a-z-]{2,20}", "a word of 2 to 20 letters or -", str.lower)
-_SYMBOL = kinds.pattern("[A-Z0-9-]{5,20}", "5 to 20 letters, digits or -, as the venue writes it", str.upper)
+_SYMBOL = kinds.pattern(
+    "[A-Z0-9]{1,15}/[A-Z0-9]{2,10}|[A-Z0-9-]{4,26}",
+    "BASE/QUOTE, such as BTC/USDT, or 4 to 26 letters, digits or - as the venue writes it",
+    str.upper,
+)
+_WATCH = kinds.Kind(
+    kinds.watched,
+    "names of venues with a comma between them, each with its own :SYMBOL if need be, or nothing",
+    ",".join,
+)
 _FILE = kinds.Kind(kinds.existing_file, "a file that exists")
 _FOLDER = kinds.optional(kinds.Kind(kinds.path, "a folder"))
 _BPS = kinds.decimal("0", "1000")
@@ -91,16 +101,19 @@ class Settings:
     """The settings of one run. A name that ends in `_e8` holds an exact decimal as an integer of 10⁻⁸."""
 
     venue: str = _row(_VENUE, "binance", "", "exchange whose market data is used")
-    symbol: str = _row(_SYMBOL, "BTCUSDT", "", "instrument, as the venue writes it")
+    symbol: str = _row(_SYMBOL, "BTC/USDT", "", "instrument, as BASE/QUOTE or as the venue writes it")
+    watch: tuple[str, ...] = _row(
+        _WATCH, "", "", "venues whose books of the same pair are kept too, such as bybit,okx,coinbase:BTC-USD"
+    )
     execution: str = _row(_WORD, "simulated", "", "where orders go: simulated fills them here and reaches no network")
     data_dir: Path = _row(
         _FOLDER, "", "", "folder of journal, log and history; nothing = pytrader in the XDG state home"
     )
     log_level: str = _row(_LEVEL, "info", "", "least level written to the log file")
-    max_order_notional_e8: int = _row(kinds.limit("50000"), "50000", "USDT", "largest notional of one order")
-    max_position_e8: int = _row(kinds.limit("5"), "5", "BTC", "largest position, long or short, open orders counted")
+    max_order_notional_e8: int = _row(kinds.limit("50000"), "50000", "quote", "largest notional of one order")
+    max_position_e8: int = _row(kinds.limit("5"), "5", "base", "largest position, long or short, open orders counted")
     max_orders_per_second: int = _row(_RATE, "5", "orders", "most accepted orders in any one second")
-    max_daily_loss_e8: int = _row(kinds.limit("10000"), "10000", "USDT", "loss of one UTC day that stops trading")
+    max_daily_loss_e8: int = _row(kinds.limit("10000"), "10000", "quote", "loss of one UTC day that stops trading")
     max_price_band_bps: int = _row(_BAND, "500", "basis points", "how far beyond the best price an order may reach")
     max_attempts_per_second: int = _row(_ATTEMPTS, "50", "orders", "most orders judged in any one second")
     runaway_refusals: int = _row(_RUNAWAY, "200", "refusals", "refusals within 10 s that halt trading")
@@ -115,10 +128,10 @@ class Settings:
     )
     stale_after_ms: int = _row(_STALE, "2000", "ms", "age at which a book is stale and orders are refused")
     stream_url: str | None = _row(
-        kinds.optional(kinds.url("ws")), "", "URL", "market stream instead of the venue's own"
+        kinds.optional(kinds.url("ws")), "", "URL", "market stream instead of the venues' own"
     )
     rest_url: str | None = _row(
-        kinds.optional(kinds.url("http")), "", "URL", "snapshot address instead of the venue's own"
+        kinds.optional(kinds.url("http")), "", "URL", "snapshot address instead of the venues' own"
     )
     ca_file: Path | None = _row(kinds.optional(_FILE), "", "PEM file", "one more root certificate to trust")
     scenario: str = _row(_MOOD, "calm", "", "mood of the offline market (demo)")
@@ -151,13 +164,21 @@ class Settings:
 
     def folder(self, *under: str) -> Path:
         """Return the folder of this execution, venue and symbol; `folder("demo")` is the offline market's."""
-        return self.data_dir.joinpath(*under, f"{self.execution}-{self.venue}-{self.symbol}")
+        return self.data_dir.joinpath(*under, f"{self.execution}-{self.venue}-{self.venue_symbol}")
+
+    @property
+    def venue_symbol(self) -> str:
+        """The instrument as the traded venue writes it. Raises SettingsError for a venue that is not known."""
+        self.demand("venue", VENUES)
+        return spelled(self.venue, self.symbol)
 
     def demand(self, name: str, known: Collection[str]) -> None:
-        """Raise SettingsError unless the word of setting `name` is in `known`, the registry that owns the words."""
-        if (value := getattr(self, name)) not in known:
-            fault = f"{name}: {value!r} from {self.source(name)} is not known; allowed: {', '.join(sorted(known))}"
-            raise SettingsError(fault + _nearest(value, known))
+        """Raise SettingsError unless each word of setting `name` is in `known`, the registry that owns the words."""
+        value = getattr(self, name)
+        for word in value if isinstance(value, tuple) else (value,):
+            if (said := word.partition(":")[0]) not in known:
+                fault = f"{name}: {said!r} from {self.source(name)} is not known; allowed: {', '.join(sorted(known))}"
+                raise SettingsError(fault + _nearest(said, known))
 
 
 def rows() -> Iterator[Row]:
@@ -215,11 +236,15 @@ def _place(row: Row, sources: Mapping[str, str]) -> str:
 
 
 def _across(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
+    faults = []
     low, high = values["delay_min_ms"], values["delay_max_ms"]
-    if low <= high:
-        return []
-    first, second = sources["delay_min_ms"], sources["delay_max_ms"]
-    return [f"delay_min_ms: {low} ({first}) is not allowed: must be at most delay_max_ms, {high} ({second})"]
+    if low > high:
+        first, second = sources["delay_min_ms"], sources["delay_max_ms"]
+        faults += [f"delay_min_ms: {low} ({first}) is not allowed: must be at most delay_max_ms, {high} ({second})"]
+    if values["venue"] in [word.partition(":")[0] for word in values["watch"]]:
+        traded, first = values["venue"], sources["watch"]
+        faults += [f"watch: {traded} ({first}) is not allowed: it is the traded venue, whose book is kept anyway"]
+    return faults
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

@@ -26,7 +26,7 @@ STAGES = ("frame", "decision", "journal", "execution", "total")
 _EPOCH_ORDINAL = 719_163
 _MODES = {"simulated": "SIM"}
 _AMOUNTS = attrgetter("bid_e8", "bid_size_e8", "ask_e8", "ask_size_e8")
-_FACTS = attrgetter("update_id", "age_ns", "synced", "sync")
+_FACTS = attrgetter("update_id", "age_ns", "synced", "sync", "doubt")
 _AS_THEY_ARE = (
     *("position", "entry", "cash", "cost", "realised", "unrealised", "fees", "equity"),
     *("loss_latched", "clock_suspect", "attempts_capped"),
@@ -48,6 +48,7 @@ class BookTop:
     age_ns: int | None
     synced: bool
     sync: str
+    doubt: str  # why the book is not live, one word; empty for a live one, and before anything was wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +243,13 @@ def _pick(kind: type[_T], data: Mapping[str, Any]) -> _T:
 def _top(top: object) -> BookTop:
     """Read the attributes of `_core.Top`, whose prices and sizes are integers of 10⁻⁸, 0 where there is none."""
     bid, bid_size, ask, ask_size = _AMOUNTS(top)
-    update_id, age_ns, synced, sync = _FACTS(top)
+    update_id, age_ns, synced, sync, doubt = _FACTS(top)
+    doubt = "" if synced else doubt
     if not (bid and ask):
-        return BookTop(None, None, None, None, None, None, update_id, None, synced=False, sync=sync)
+        return BookTop(None, None, None, None, None, None, update_id, None, synced=False, sync=sync, doubt=doubt)
     sides = (format_e8(bid), format_e8(bid_size), format_e8(ask), format_e8(ask_size))
     bps = fixed(str(Decimal(20_000 * (ask - bid)) / (ask + bid)))
-    return BookTop(*sides, format_e8(ask - bid), bps, update_id, age_ns, synced, sync)
+    return BookTop(*sides, format_e8(ask - bid), bps, update_id, age_ns, synced, sync, doubt)
 
 
 def to_json(it: Snapshot) -> bytes:
@@ -294,8 +296,12 @@ def _market(it: Snapshot) -> list[str]:
     return [
         f"{it.mode} {profile.venue} {profile.symbol} ({profile.execution} execution)",
         f"{top_text(it)}   spread {top.spread or NOTHING} ({top.spread_bps or NOTHING} bps)",
-        f"Book {top.sync}, {state}, {it.permit.book}, age {duration(top.age_ns)}, {sizes}",
+        f"Book {top.sync}{_why(top)}, {state}, {it.permit.book}, age {duration(top.age_ns)}, {sizes}",
     ]
+
+
+def _why(top: BookTop) -> str:
+    return top.doubt and f" ({top.doubt})"
 
 
 def _account(it: Snapshot) -> list[str]:
@@ -346,7 +352,7 @@ def stops(it: Snapshot) -> list[str]:
     if it.loss_latched:
         found.append("DAILY LOSS reached: only flatten and reduce until 00:00 UTC")
     waits = [("journal down", not it.permit.journal), ("executor not ready", not it.permit.executor)]
-    waits.append((f"book {it.permit.book}", it.permit.book != "live"))
+    waits.append((f"book {it.permit.book}{_why(it.top)}", it.permit.book != "live"))
     if any(closed for _, closed in waits):
         found.append("CLOSED: " + ", ".join(name for name, closed in waits if closed))
     return found
@@ -383,5 +389,5 @@ def _latency(it: Snapshot) -> list[str]:
 
 
 def _feed(it: Snapshot) -> str:
-    names = ("frames", "ignored", "refused", "gaps", "resyncs", "crossed")
+    names = ("frames", "refused", "gaps", "resyncs", "crossed", "stale")
     return _row("Feed", ", ".join(f"{name} {it.feed[name]}" for name in names if name in it.feed))

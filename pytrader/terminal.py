@@ -19,6 +19,7 @@ from pytrader.loosening import confirmed, refused, typed
 from pytrader.pipe import Pipe
 from pytrader.repl.printer import Printer
 from pytrader.repl.session import Session
+from pytrader.setting_kinds import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,8 @@ class OfflineAddress(Protocol):
 
 def offline(settings: Settings, market: OfflineAddress) -> Settings:
     """Return the settings with the offline market in the venue's place."""
-    return replace(settings, stream_url=market.ws_url, rest_url=market.rest_url)
+    key = Secret("offline")  # the binary streams want one; the user's own is for the exchange alone
+    return replace(settings, stream_url=market.ws_url, rest_url=market.rest_url, binance_sbe_api_key=key)
 
 
 def run_session(settings: Settings, folder: Path, options: Options) -> int:
@@ -74,8 +76,10 @@ def run_session(settings: Settings, folder: Path, options: Options) -> int:
 
 def _scripted(settings: Settings, folder: Path, options: Options) -> int:
     confirm = options.confirm(asking=False)
-    outlets = [Changes(sys.stderr)]
-    with App(settings, folder, outlets=outlets, show_top=lambda text: _offer(text, sys.stdout), confirm=confirm) as app:
+    changes = Changes(sys.stderr)
+    app = App(settings, folder, outlets=[changes], show_top=lambda text: _offer(text, sys.stdout), confirm=confirm)
+    changes.market = app.trader.market
+    with app:
         print(welcome(app.trader, settings), flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=False, show_top=lambda _: None)
         Script(app.trader, pipe, sys.stdout).run(folder)
@@ -94,7 +98,10 @@ def _piped(settings: Settings, folder: Path, options: Options) -> int:
         sys.stdin.reconfigure(errors="backslashreplace")  # a byte that is no text makes a wrong line, not an end
     top_on.on = True
     confirm = options.confirm(asking=False)
-    with App(settings, folder, outlets=[Changes(sys.stderr)], show_top=show, confirm=confirm) as app:
+    changes = Changes(sys.stderr)
+    app = App(settings, folder, outlets=[changes], show_top=show, confirm=confirm)
+    changes.market = app.trader.market
+    with app:
         if (halted := halt_line(app.trader)) is not None:
             print(halted, file=sys.stderr, flush=True)
         pipe = Pipe(app.trader, sys.stdout, as_json=options.as_json, show_top=top_on.set)
@@ -175,10 +182,11 @@ class Changes:
     def __init__(self, out: TextIO) -> None:
         """Write to `out`, if that cannot block."""
         self._out = out
+        self.market = _MARKET
 
     def take(self, event: Event) -> None:
         """Write the line of a change."""
-        if event.kind == "limits_changed" and (text := line_of(event.kind, event.facts, _MARKET)) is not None:
+        if event.kind == "limits_changed" and (text := line_of(event.kind, event.facts, self.market)) is not None:
             _offer(text, self._out)
 
 
@@ -202,7 +210,7 @@ def welcome(trader: Trader, settings: Settings) -> str:
     """Return the first words of a session."""
     where = "the offline market" if settings.stream_url else f"live {settings.venue} market data"
     lines = [
-        f"pytrader: {settings.symbol} on {where}, {settings.execution} fills. Type `help` for the commands.",
+        f"pytrader: {settings.venue_symbol} on {where}, {settings.execution} fills. Type `help` for the commands.",
         f"The best bid and ask of each second go to {trader.folder / 'pytrader.log'}; `top on` shows them here too.",
     ]
     return "\n".join(filter(None, [*lines, halt_line(trader)]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader import halt_file, outcomes, whatif
+from pytrader import books, halt_file, outcomes, whatif
 from pytrader._core import EngineFault, parse_e8
 from pytrader.flatten import flatten
 from pytrader.grammar import Order
@@ -16,7 +16,7 @@ from pytrader.orders import parse
 from pytrader.status import Snapshot, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -70,8 +70,21 @@ class Ticket:
 class Trader:
     """One desk with its book. Every method may be called from any thread."""
 
-    def __init__(self, desk: Desk, book: Book, kept: outcomes.Outcomes, folder: Path, market: Market) -> None:
-        """Trade at `desk` on `book`; `kept` receives the committed events; `folder` holds the journal."""
+    def __init__(
+        self,
+        desk: Desk,
+        book: Book,
+        kept: outcomes.Outcomes,
+        folder: Path,
+        market: Market,
+        *,
+        kept_books: Sequence[books.KeptBook] = (),
+    ) -> None:
+        """Trade at `desk` on `book`; `kept` receives the committed events; `folder` holds the journal.
+
+        `kept_books` are those that `venues` shows, the traded one first.
+        """
+        self._kept_books = kept_books
         self.desk, self.book, self.outcomes = desk, book, kept
         self.folder, self.market = folder, market
         self.step_e8 = parse_e8(self.status()["instrument"]["step"])
@@ -173,6 +186,10 @@ class Trader:
         """Return the best prices with their age and state."""
         return self.book.top()
 
+    def venues(self) -> books.VenueTable:
+        """Return every book that is kept, the traded one first, and the spread between the venues."""
+        return books.table(self._kept_books)
+
     def status(self) -> dict[str, Any]:
         """Return everything the desk knows of itself; decimals are text."""
         page: dict[str, Any] = orjson.loads(self.desk.status())
@@ -185,7 +202,7 @@ class Trader:
             page,
             self.book.top(),
             self.book.frame_latency(),
-            self.book.counters(),
+            self._kept_books[0].counters() if self._kept_books else self.book.counters(),
             last_reject=orjson.loads(page)["last_refusal"],
             price_decimals=self.market.decimals,
         )

@@ -32,7 +32,7 @@ SNAPSHOT = Snapshot(
     mode="SIM",
     profile=Profile("simulated", "binance", "BTCUSDT", "BTC", "USDT"),
     price_decimals=2,
-    top=BookTop("26795.4", "1.8", "26795.8", "0.5", "0.4", "0.15", 77, 14_000_000, synced=True, sync="live"),
+    top=BookTop("26795.4", "1.8", "26795.8", "0.5", "0.4", "0.15", 77, 14_000_000, synced=True, sync="live", doubt=""),
     position="0",
     entry=None,
     cash="0",

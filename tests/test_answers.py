@@ -1,7 +1,7 @@
 """What the terminal says of a desk is so, also where nothing goes on: no journal, no executor, a failed engine."""
 
 import pytest
-from paper_market import desk_on, live_book
+from paper_market import depth, desk_on, live_book
 
 from pytrader import flatten as flattening
 from pytrader import outcomes
@@ -60,3 +60,16 @@ def test_cancel_at_a_failed_engine_is_neither_done_nor_needless(trader, line):
         trader.desk.committed(999)
     with pytest.raises(EngineFault, match="the engine has failed; restart pytrader"):
         answered(trader, line)
+
+
+@pytest.mark.parametrize("await_orders", [True, False])
+def test_an_order_refused_for_the_book_says_why_it_is_not_synchronised(tmp_path, await_orders):
+    """A frame was missed: the answer has the state and the doubt, from a script and at the prompt."""
+    book = live_book()
+    trader = Trader(desk_on(book), book, outcomes.Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
+    answers = Answers(trader, lambda _: None, await_orders=await_orders)
+    assert not [answer for answer in answers.to(parse("buy 0.01 @ 20000")) if "the book is" in answer.text]
+    assert book.apply(depth(20, [["20000.00", "1"]], [])) == "gap"
+    assert trader.top().doubt == "gap"
+    (answer,) = answers.to(parse("buy 0.01"))
+    assert answer.text.splitlines()[-1].strip() in {"the book is desynced (gap)", "the book is buffering (gap)"}

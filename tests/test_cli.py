@@ -122,7 +122,7 @@ def test_env_file_that_others_can_read_is_refused_while_it_holds_a_key(tmp_path)
     file.chmod(0o600)
     result = run(["config"], tmp_path)
     assert result.code == 0
-    assert re.search(r"^max_position +2 +BTC +.*\.env$", result.out, re.MULTILINE), result.out
+    assert re.search(r"^max_position +2 +base +.*\.env$", result.out, re.MULTILINE), result.out
     assert "abc123" not in result.out
 
 

@@ -15,6 +15,7 @@ from pytrader import format_e8, parse_e8
 from pytrader import settings as module
 from pytrader.setting_kinds import Secret
 from pytrader.settings import Settings, SettingsError, load, rows
+from pytrader.venues import VENUES
 
 HOME = {"HOME": "/home/someone"}
 NAMES = [row.name for row in rows()]
@@ -46,7 +47,7 @@ def test_defaults_are_the_limits_of_the_brief():
     The controls around them: prices within 5 % of the book, 50 attempts a second, 200 refusals in 10 s, repeats pass.
     """
     it = load({}, HOME, None)
-    assert (it.venue, it.symbol, it.execution) == ("binance", "BTCUSDT", "simulated")
+    assert (it.venue, it.symbol, it.execution) == ("binance", "BTC/USDT", "simulated")
     assert (it.max_order_notional_e8, it.max_position_e8) == (50_000 * 10**8, 5 * 10**8)
     assert (it.max_orders_per_second, it.max_daily_loss_e8) == (5, 10_000 * 10**8)
     assert (it.delay_min_ms, it.delay_max_ms, it.slippage_bps_e8, it.taker_fee_bps_e8) == (10, 100, 0, 0)
@@ -116,7 +117,10 @@ def test_unknown_command_line_name_is_refused():
         ("seed", "9223372036854775808"),
         ("stale_after_ms", "99"),
         ("venue", "bin/ance"),
-        ("symbol", "BTC/USDT"),
+        ("symbol", "BTC/USDT/X"),
+        ("watch", "okx,okx"),
+        ("watch", "okx;bybit"),
+        ("watch", "okx,"),
         ("symbol", "../../etc"),
         ("log_level", "loud"),
         ("scenario", "stormy"),
@@ -171,6 +175,29 @@ def test_least_delay_above_the_greatest_is_refused_with_both_sources():
     """One value alone is fine; together they are not, and both places are named."""
     message = refusal({"delay_min_ms": "200"})
     assert message == "delay_min_ms: 200 (command line) is not allowed: must be at most delay_max_ms, 100 (default)"
+
+
+def test_symbol_is_put_in_the_venues_words_and_its_own_spelling_is_kept():
+    """BASE/QUOTE fits every venue; the folder keeps the venue's spelling, so that older journals are found."""
+    spelled = {venue: load({"venue": venue}, HOME, None).venue_symbol for venue in VENUES}
+    assert spelled == {
+        **dict.fromkeys(["binance", "binance-sbe", "binance-usdm", "bybit"], "BTCUSDT"),
+        **dict.fromkeys(["okx", "coinbase"], "BTC-USDT"),
+    }
+    assert load({"venue": "coinbase", "symbol": "eth-usd"}, HOME, None).venue_symbol == "ETH-USD"
+    assert load({"symbol": "BTCUSDT"}, HOME, None).folder() == load({}, HOME, None).folder()
+    with pytest.raises(SettingsError, match=r"venue: 'binanse' from command line is not known.*did you mean binance"):
+        load({"venue": "binanse"}, HOME, None).folder()
+
+
+def test_watched_venues_are_a_comma_list_and_not_the_traded_one():
+    """Each once, with a symbol of its own if need be."""
+    assert load({"watch": "OKX, coinbase:btc-usd"}, HOME, None).watch == ("okx", "coinbase:BTC-USD")
+    assert load({}, HOME, None).watch == ()
+    message = refusal({"watch": "okx,binance"})
+    assert message == "watch: binance (command line) is not allowed: it is the traded venue, whose book is kept anyway"
+    with pytest.raises(SettingsError, match=r"watch: 'bibit' from command line is not known.*did you mean bybit"):
+        load({"watch": "okx,bibit:BTCUSDT"}, HOME, None).demand("watch", VENUES)
 
 
 def test_state_folder_follows_xdg_then_home():

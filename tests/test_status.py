@@ -75,11 +75,20 @@ TOP = SimpleNamespace(
     age_ns=14_000_000,
     synced=True,
     sync="live",
+    doubt="gap",  # what was wrong before it became live
 )
 EMPTY_TOP = SimpleNamespace(
-    bid_e8=0, bid_size_e8=0, ask_e8=0, ask_size_e8=0, update_id=0, age_ns=2**63 - 1, synced=False, sync="empty"
+    bid_e8=0,
+    bid_size_e8=0,
+    ask_e8=0,
+    ask_size_e8=0,
+    update_id=0,
+    age_ns=2**63 - 1,
+    synced=False,
+    sync="empty",
+    doubt="",
 )
-FEED = {"frames": 1234, "ignored": 4, "refused": 0, "gaps": 0, "resyncs": 1, "crossed": 0, "applied": 1230}
+FEED = {"frames": 1234, "ignored": 4, "refused": 0, "gaps": 0, "resyncs": 1, "crossed": 0, "stale": 2, "applied": 1230}
 REJECT = "Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC."
 
 
@@ -111,7 +120,7 @@ def test_screen_shows_every_fact_in_its_place():
             for stage in status.STAGES
         ],
         "Slip, bps          0.12       0.50       1.26       2.00       2.00          2",
-        "Feed        frames 1234, ignored 4, refused 0, gaps 0, resyncs 1, crossed 0",
+        "Feed        frames 1234, refused 0, gaps 0, resyncs 1, crossed 0, stale 2",
     ]
 
 
@@ -139,6 +148,7 @@ def test_json_holds_the_same_facts_exactly():
         "age_ns": 14_000_000,
         "synced": True,
         "sync": "live",
+        "doubt": "",
     }
     assert b'":0.' not in to_json(made())
 
@@ -153,6 +163,16 @@ def test_before_the_first_book_nothing_is_made_up():
     assert "unrealised -   fees" in lines[5]
     assert "Last reject -" in lines
     assert orjson.loads(to_json(it))["top"]["bid"] is None
+
+
+def test_a_book_that_is_not_live_says_why():
+    """The doubt stands on the screen, among the stops and in JSON; a live book has none, whatever was wrong before."""
+    top = SimpleNamespace(**{**vars(TOP), "synced": False, "sync": "desynced"})
+    it = made(top, permit={"journal": True, "executor": True, "book": "unsynced"})
+    assert text(it).splitlines()[2] == "Book desynced (gap), NOT SYNCED, unsynced, age 14.0 ms, 1.8 x 0.5 BTC"
+    assert stops(it) == ["CLOSED: book unsynced (gap)"]
+    assert orjson.loads(to_json(it))["top"]["doubt"] == "gap"
+    assert made().top.doubt == ""
 
 
 def test_stage_without_samples_shows_dashes():

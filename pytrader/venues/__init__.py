@@ -33,6 +33,16 @@ VENUES: dict[str, MakeVenue] = {
     "binance-usdm": BinanceUsdm,
 }
 
+
+def spelled(venue: str, symbol: str) -> str:
+    """Return `symbol` as the venue writes it: BASE/QUOTE is put in its words, any other text is taken for them.
+
+    Raises KeyError for a venue that is not in the registry.
+    """
+    base, slash, quote = symbol.partition("/")
+    return VENUES[venue].symbol_of(base, quote) if slash else symbol
+
+
 __all__ = [
     "VENUES",
     "Binance",
@@ -46,4 +56,5 @@ __all__ = [
     "Okx",
     "Venue",
     "VenueError",
+    "spelled",
 ]
