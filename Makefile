@@ -62,9 +62,9 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load; see also mutants
+soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects; see also mutants
 
-.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load
+.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
@@ -77,6 +77,8 @@ soak-load: .venv/dev
 	$(BIN)/python tests/soak_load.py
 soak-feed-load: .venv/dev
 	$(BIN)/python tests/soak_feed_load.py
+soak-reconnects: .venv/dev
+	$(BIN)/python tests/soak_reconnects.py
 
 .PHONY: mutants
 mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 runs the first part of eight

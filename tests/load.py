@@ -19,6 +19,18 @@ WARM = 0.2  # of the samples: what is allocated once is there by then
 FLAT_BYTES = 2 << 20
 
 
+def grown(samples):
+    """Return how much the largest of the last third exceeds the largest of the first, once warm; three at least."""
+    warm = samples[int(len(samples) * WARM) :]
+    third = len(warm) // 3
+    return max(warm[-third:]) - max(warm[:third])
+
+
+def resident(pid):
+    """Return the memory that a process holds, bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+
+
 @dataclass
 class Load:
     """What one run showed. `resident` holds the client's memory each half second, bytes."""
@@ -41,9 +53,7 @@ class Load:
 
     def grown(self):
         """Return how much more memory the last third of the samples held at most than the first, bytes."""
-        warm = self.resident[int(len(self.resident) * WARM) :]
-        third = len(warm) // 3
-        return max(warm[-third:]) - max(warm[:third])
+        return grown(self.resident)
 
     def is_flat(self):
         """Say whether memory stays: growth of at most 2 MiB from the first to the last third."""
@@ -52,10 +62,11 @@ class Load:
     def text(self):
         """Return one line for a person."""
         lag, burst, late = self.client["lag_ms"], self.client["burst_ms"], self.server
+        tail = f"p99.9 {lag['p999']:.2f}, max {lag['max']:.1f} ms"
         worst = f", burst max {burst['max']:.1f} ms (sent in {late['burst_ms']} ms)" if burst["count"] else ""
         return (
             f"{late['sent']:,} frames in {self.seconds:.0f} s, {self.client['missed']} missed; lag p50"
-            f" {lag['p50']:.2f}, p99 {lag['p99']:.2f}, p99.9 {lag['p999']:.2f}, max {lag['max']:.1f} ms{worst}; sender late p99"
+            f" {lag['p50']:.2f}, p99 {lag['p99']:.2f}, {tail}{worst}; sender late p99"
             f" {late['late_p99_us'] / 1e3:.1f} ms; resident {statistics.median(self.resident) / 1e6:.1f} MB, grown"
             f" {self.grown() / 1e6:+.1f} MB; machine's load {os.getloadavg()[0]:.1f}"
         )
@@ -141,8 +152,7 @@ class Running:
 
     def _sample(self):
         if self.received():
-            words = Path(f"/proc/{self.client.pid}/statm").read_text().split()
-            self.load.resident.append(int(words[1]) * PAGE)
+            self.load.resident.append(resident(self.client.pid))
 
 
 def run(folder, seconds, **more):
