@@ -64,9 +64,9 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-autobahn ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the public WebSocket suite; see also mutants
+soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects, the public WebSocket suite; see also mutants
 
-.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-autobahn
+.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
@@ -77,6 +77,10 @@ soak-crash: .venv/dev
 	$(BIN)/python tests/soak_crash.py 200
 soak-load: .venv/dev
 	$(BIN)/python tests/soak_load.py
+soak-feed-load: .venv/dev
+	$(BIN)/python tests/soak_feed_load.py
+soak-reconnects: .venv/dev
+	$(BIN)/python tests/soak_reconnects.py
 soak-autobahn: .venv/dev
 	$(BIN)/python tests/soak_autobahn.py '$(AUTOBAHN)'
 

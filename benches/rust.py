@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import peers
 from figure import Figure, Goal
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 BENCH = ["cargo", "bench", "--locked", "--quiet", "--bench", "*", "--"]
 LENGTH = ["--warm-up-time", "1", "--measurement-time", "3", "--noplot"]
+BRIEF = ["--warm-up-time", "0.3", "--measurement-time", "1", "--noplot"]  # what stands beside a figure
+BESIDE = re.compile(", (peer|floor): ")
 
 THREADS = "decision: verdict, 8 native threads on one desk"
+FLOOR = ", floor: one look at each byte"  # the last line of a decoder's group
+
 GOALS = {
     "decision: verdict with all controls on": Goal(60),
     "decision: verdict, walking two levels": Goal(100),
@@ -40,12 +45,25 @@ def figures(wanted: Callable[[str], bool]) -> list[Figure]:
     listed = _cargo(["--list", "--format", "terse"], os.environ)
     names = [line.removesuffix(": benchmark") for line in listed.splitlines() if line.endswith(": benchmark")]
     chosen = [name for name in names if wanted(_title(name))]
-    if not chosen:
+    labels = peers.names(name.removesuffix(FLOOR) for name in names if name.endswith(FLOOR))
+    if not chosen and not any(map(wanted, labels.values())):
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        _cargo([*LENGTH, f"^({'|'.join(map(_literal, chosen))})$"], {**os.environ, "CRITERION_HOME": folder})
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as frames:
+        environ = {**os.environ, "CRITERION_HOME": folder, "FRAMES": frames}
+        for beside, length in ((False, LENGTH), (True, BRIEF)):
+            these = [name for name in chosen if bool(BESIDE.search(name)) == beside]
+            _cargo([*length, f"^({'|'.join(map(_literal, these))})$"], environ)
         found = dict(map(_figure, Path(folder).glob("**/new/sample.json")))
-    return [found[name] for name in chosen]
+        return _in_order(names, found, peers.figures(Path(frames), wanted))
+
+
+def _in_order(names: list[str], found: dict[str, Figure], beside: dict[str, Figure]) -> list[Figure]:
+    """Return the figures as the benchmarks are listed, each decoder's peer from Python at the end of its group."""
+    rows = []
+    for name in names:
+        rows.append(found.get(name))
+        rows.append(beside.get(name.removesuffix(FLOOR)) if name.endswith(FLOOR) else None)
+    return [row for row in rows if row is not None]
 
 
 def compiler() -> str:

@@ -1,12 +1,11 @@
 """The link as Python sees it: a socket's methods, TLS that cannot be loosened, and a run that ends by name."""
 
-import ssl
-import subprocess
 import threading
 import time
 
 import pytest
 import websocket
+from certificates import certificate, server_context
 from venue_server import CLOSE, TEXT, VenueServer, frame, ticker, until
 
 from pytrader._core import Book, Link, Waker
@@ -44,30 +43,6 @@ class Run:
         return self.ended_value
 
 
-def certificate(folder, name, *, subject_alt, issuer=None):
-    """Make a key and a certificate in one PEM file, signed by itself or by `issuer`."""
-    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", f"/CN={name}", "-keyout", key, "-out", cert]
-    if subject_alt:
-        command += ["-addext", f"subjectAltName={subject_alt}", "-addext", "basicConstraints=critical,CA:FALSE"]
-    if issuer:
-        command += ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key"]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
-    return cert, key
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """Make a root of our own, a leaf for localhost and one for another host."""
@@ -80,9 +55,7 @@ def certificates(tmp_path_factory):
 
 def tls_server(folder, name):
     """Return a venue that shows the certificate `name`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-    return VenueServer(tls=context)
+    return VenueServer(tls=server_context(folder, name))
 
 
 def test_a_certificate_of_an_unknown_root_is_refused(certificates):

@@ -3,6 +3,10 @@
 //! Run: `cargo bench -p engine --bench market`. Frames are synthetic, in the venue's documented shape: a price walk
 //! of a few ticks a frame, sizes to 5 decimals, 30 % removals, a book of 1,000 levels a side.
 
+mod beside;
+#[path = "beside/binance.rs"]
+mod binance;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -114,6 +118,7 @@ fn ticker(criterion: &mut Criterion) {
             published.top().bid
         });
     });
+    beside::beside(criterion, "binance bookTicker", &frames, Some(binance::ticker));
 }
 
 fn depth(criterion: &mut Criterion, side: usize) {
@@ -139,6 +144,7 @@ fn depth(criterion: &mut Criterion, side: usize) {
             spent
         });
     });
+    beside::beside(criterion, &format!("binance depth {side}+{side}"), &frames, Some(binance::depth));
 }
 
 fn depths(criterion: &mut Criterion) {

@@ -3,6 +3,12 @@
 //! Run: `cargo bench -p engine --bench streams`. Frames are synthetic, in each venue's shape; the books have 1,000 levels
 //! a side, and Coinbase's snapshot 19,000 bids and 27,000 asks, as many as were recorded.
 
+mod beside;
+#[path = "beside/binance.rs"]
+mod binance;
+#[path = "beside/coinbase.rs"]
+mod coinbase_json;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -168,21 +174,25 @@ fn depths(criterion: &mut Criterion) {
         timed(criterion, &format!("coinbase {side}+{side}"), Venue::Coinbase, &rows, Applied::Depth, |market| {
             assert_eq!(market.apply(&whole, 1), Applied::Snapshot);
         });
-        let name = format!("binance-usdm {side}+{side}");
+        beside::beside(criterion, &format!("coinbase {side}+{side}"), &rows, Some(coinbase_json::depth));
+        let (name, rows) = (format!("binance-usdm {side}+{side}"), frames(side, usdm));
         let begin = begin_with(fetched(2_710_246_765_000));
-        timed(criterion, &name, Venue::BinanceUsdm, &frames(side, usdm), Applied::Depth, begin);
-        let name = format!("binance-sbe {side}+{side}");
-        timed(criterion, &name, Venue::BinanceSbe, &frames(side, sbe), Applied::Depth, begin_with(fetched(0)));
+        timed(criterion, &name, Venue::BinanceUsdm, &rows, Applied::Depth, begin);
+        beside::beside(criterion, &name, &rows, Some(binance::depth));
+        let (name, rows) = (format!("binance-sbe {side}+{side}"), frames(side, sbe));
+        timed(criterion, &name, Venue::BinanceSbe, &rows, Applied::Depth, begin_with(fetched(0)));
+        beside::beside(criterion, &name, &rows, None);
     }
 }
 
 fn tops(criterion: &mut Criterion) {
-    for (name, venue, top) in [
-        ("binance-sbe bestBidAsk", Venue::BinanceSbe, sbe_top as fn(u64) -> Vec<u8>),
-        ("binance-usdm bookTicker", Venue::BinanceUsdm, usdm_top),
+    for (name, venue, top, peer) in [
+        ("binance-sbe bestBidAsk", Venue::BinanceSbe, sbe_top as fn(u64) -> Vec<u8>, None),
+        ("binance-usdm bookTicker", Venue::BinanceUsdm, usdm_top, Some(binance::ticker as beside::Decode)),
     ] {
         let rows: Vec<_> = (0..FRAMES).map(top).collect();
         timed(criterion, name, venue, &rows, Applied::Top, |_| {});
+        beside::beside(criterion, name, &rows, peer);
     }
 }
 
@@ -197,7 +207,10 @@ fn snapshots(criterion: &mut Criterion) {
     let spaced = [b" ", usual.as_slice()].concat();
     assert!(usual.len() > 4_900_000, "{} bytes", usual.len());
     for (name, frame) in [("coinbase snapshot of 5 MB", usual), ("the same by the general road", spaced)] {
-        timed(criterion, name, Venue::Coinbase, &[frame], Applied::Snapshot, |_| {});
+        timed(criterion, name, Venue::Coinbase, std::slice::from_ref(&frame), Applied::Snapshot, |_| {});
+        if frame[0] == b'{' {
+            beside::beside(criterion, name, &[frame], Some(coinbase_json::depth));
+        }
     }
 }
 

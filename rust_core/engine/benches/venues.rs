@@ -3,6 +3,10 @@
 //! Run: `cargo bench -p engine --bench venues`. Frames are synthetic, in each venue's documented shape: prices in
 //! tenths, sizes to 6 decimals without trailing zeros, 30 % removals, a book of 200 levels a side.
 
+mod beside;
+#[path = "beside/others.rs"]
+mod others;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -105,6 +109,11 @@ fn okx(index: u64, part: Part, bids: &[Row], asks: &[Row]) -> Vec<u8> {
 
 const VENUES: [(Venue, &str, Write); 2] = [(Venue::Bybit, "BTCUSDT", bybit), (Venue::Okx, "BTC-USDT", okx)];
 
+/// The peer's decoder.
+fn peer(venue: Venue) -> Option<beside::Decode> {
+    Some(if venue == Venue::Bybit { others::bybit } else { others::okx })
+}
+
 fn market(venue: Venue, symbol: &str) -> (Market, Arc<Published>) {
     let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
     let published = Arc::new(Published::new(watch));
@@ -135,6 +144,7 @@ fn tops(criterion: &mut Criterion) {
                 published.top().bid
             });
         });
+        beside::beside(criterion, &format!("{} top", venue.name()), &frames, peer(venue));
     }
 }
 
@@ -170,6 +180,7 @@ fn depth(criterion: &mut Criterion, (venue, symbol, write): (Venue, &str, Write)
             spent
         });
     });
+    beside::beside(criterion, &format!("{} depth {side}+{side}", venue.name()), &frames, peer(venue));
 }
 
 criterion_group!(benches, tops, depths);
