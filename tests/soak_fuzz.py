@@ -6,6 +6,7 @@ run that was ended goes on where it was. At most SECONDS (1,800) a call. A wrong
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -35,11 +36,14 @@ def part(name: str, first: int, count: int, left_s: float) -> bool:
     at, began = proof.commit(), time.monotonic()
     command = ["cargo", "test", "--locked", "--quiet", "--release", "-p", crate, "--test", test]
     environ = {**os.environ, "FUZZ": str(count), "SEED": str(first)}
+    running = subprocess.Popen(command, cwd=proof.ROOT, env=environ, start_new_session=True)
     try:
-        done = subprocess.run(command, cwd=proof.ROOT, env=environ, timeout=left_s, check=False)
+        code = running.wait(timeout=max(left_s, 1))
     except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)  # the test that cargo started, too
+        running.wait()
         return False
-    if done.returncode:
+    if code:
         sys.exit(f"FUZZ={count} SEED={first} {' '.join(command)} failed")
     took = f"{time.monotonic() - began:.0f} s"
     row = f"seeds {first} to {first + count - 1} of each target: none panicked, hung or disagreed; {took}"
