@@ -64,13 +64,15 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects, the public WebSocket suite; see also mutants
+soak: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn ## the long proofs, each also alone: loom and threads, random and damaged input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects, the public WebSocket suite; see also mutants
 
-.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn
+.PHONY: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
 	PROPTEST_CASES=20000 cargo test --locked --quiet --release
+soak-fuzz: .venv/dev
+	$(BIN)/python tests/soak_fuzz.py
 soak-oracle: .venv/dev
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak --resume --sessions 1000000 $(ARGS)
 soak-crash: .venv/dev

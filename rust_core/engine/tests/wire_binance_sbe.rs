@@ -130,7 +130,11 @@ fn exponents_are_exact_and_nothing_is_rounded() {
         (-1, -8, Err(DecimalError::Malformed)),
         (i64::MIN, 10, Err(DecimalError::Malformed)),
     ] {
-        let expected = expected.map_err(|error| WireError::Number { field: "price", error });
+        let expected = match expected {
+            // Read as exactly 0, which no price may be.
+            Ok(0) => Err(WireError::NoPrice("price")),
+            other => other.map_err(|error| WireError::Number { field: "price", error }),
+        };
         let found = read(&top_of(mantissa, exponent)).0.map_err(|refusal| refusal.error);
         let price = found.map(|message| match message {
             Message::Top { bid, .. } => bid.price.0,

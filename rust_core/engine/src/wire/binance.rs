@@ -162,9 +162,12 @@ impl<'a> Fields<'a> {
             if key.is(b"stream") {
                 self.stream = once(self.stream, "stream", scanner.value()?)?;
                 Ok(())
-            } else if key.is(b"data") && scanner.peek() == Some(b'{') {
+            } else if key.is(b"data") {
                 once_true(&mut self.has_data, "data")?;
-                scanner.object(|scanner, key| self.field(scanner, key, scratch))
+                match scanner.peek() {
+                    Some(b'{') => scanner.object(|scanner, key| self.field(scanner, key, scratch)),
+                    _ => scanner.value().map(drop),
+                }
             } else {
                 self.field(scanner, key, scratch)
             }
@@ -244,7 +247,7 @@ impl<'a> Fields<'a> {
     fn may_be_depth(&self) -> bool {
         match (self.values[EVENT], self.stream_kind()) {
             (Value::Text(_), _) => self.kind() == Kind::Depth,
-            (_, Some(kind)) => kind == Kind::Depth,
+            (_, Some(kind)) => matches!(kind, Kind::Depth | Kind::Unknown),
             _ => true,
         }
     }
@@ -322,6 +325,9 @@ impl<'a> Fields<'a> {
         }
         let Value::Bool(buyer_is_maker) = self.values[BUYER_IS_MAKER] else { return Err(WireError::Missing("m")) };
         let (price, quantity) = (Price(self.e8(PRICE)?), Qty(self.e8(QUANTITY)?));
+        if price.0 == 0 {
+            return Err(WireError::NoPrice("p"));
+        }
         trades.push(Print { price, quantity, buyer_is_maker });
         Ok(Message::Trades)
     }

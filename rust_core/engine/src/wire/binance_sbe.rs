@@ -4,7 +4,7 @@
 //! Source: Binance's public API documentation, page "SBE Market Data Streams", and its schema `stream_1_0.xml`. Blocks
 //! and group entries may be longer than the schema knows: a later version appends fields, and they are passed over.
 
-use super::binance::{self, Chain};
+use super::binance::{self, Chain, is_priced};
 use super::{MAX_FRAME, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{DecimalError, Price, Qty};
 use crate::view::Level;
@@ -73,6 +73,9 @@ fn trades(root: &[u8], cursor: &mut Cursor<'_>, scratch: &mut Scratch) -> Result
         let entry = cursor.take(length)?;
         let price = Price(prices.e8("price", int(entry, 8)?)?);
         let quantity = Qty(quantities.e8("qty", int(entry, 16)?)?);
+        if price.0 == 0 {
+            return Err(WireError::NoPrice("price"));
+        }
         let buyer_is_maker = match byte(entry, 24)? {
             0 => false,
             1 => true,
@@ -87,7 +90,8 @@ fn best_bid_ask(root: &[u8]) -> Result<Message, WireError> {
     let (prices, quantities) = (Scale::at(root, 16)?, Scale::at(root, 17)?);
     let level = |price: usize, quantity: usize| {
         let price = Price(prices.e8("price", int(root, price)?)?);
-        Ok(Level { price, quantity: Qty(quantities.e8("qty", int(root, quantity)?)?) })
+        let best = Level { price, quantity: Qty(quantities.e8("qty", int(root, quantity)?)?) };
+        if is_priced(best) { Ok(best) } else { Err(WireError::NoPrice("price")) }
     };
     Ok(Message::Top { version: id(root, 8, "bookUpdateId")?, bid: level(18, 26)?, ask: level(34, 42)? })
 }

@@ -310,7 +310,11 @@ fn trade(scanner: &mut Scanner<'_>, symbol: &[u8], trades: &mut Vec<Print>) -> R
     if trades.len() == MAX_FRAME_TRADES {
         return Err(WireError::TooManyTrades);
     }
-    trades.push(Print { price: Price(price.e8("price")?), quantity: Qty(size.e8("size")?), buyer_is_maker });
+    let (price, quantity) = (Price(price.e8("price")?), Qty(size.e8("size")?));
+    if price.0 == 0 {
+        return Err(WireError::NoPrice("price"));
+    }
+    trades.push(Print { price, quantity, buyer_is_maker });
     Ok(())
 }
 

@@ -266,7 +266,7 @@ pub enum WireError {
     Missing(&'static str),
     /// A field stands there twice.
     Duplicate(&'static str),
-    /// A level of a field has the price 0.
+    /// A level or trade of a field has the price 0.
     NoPrice(&'static str),
     /// A field that decides what a frame means holds something that is not known.
     Unknown(&'static str),
@@ -297,7 +297,7 @@ impl fmt::Display for WireError {
             WireError::TooManyTrades => write!(f, "more than {MAX_FRAME_TRADES} trades"),
             WireError::Missing(field) => write!(f, "field {field} is missing or of a wrong type"),
             WireError::Duplicate(field) => write!(f, "field {field} stands there twice"),
-            WireError::NoPrice(field) => write!(f, "a level in {field} has the price 0"),
+            WireError::NoPrice(field) => write!(f, "what {field} holds has the price 0"),
             WireError::Unknown(field) => write!(f, "field {field} holds what is not known"),
             WireError::Number { field, error } => write!(f, "number in {field}: {error}"),
             WireError::Backward { first_id, last_id } => write!(f, "last update {last_id} before first {first_id}"),

@@ -190,17 +190,28 @@ impl<'a> Fields<'a> {
     fn scan(&mut self, frame: &'a [u8], scratch: &mut Scratch) -> Result<(), WireError> {
         let mut scanner = Scanner::new(frame);
         scanner.object(|scanner, key| {
-            if key.is(b"arg") && scanner.peek() == Some(b'{') {
+            if key.is(b"arg") {
                 once_true(&mut self.has_arg, "arg")?;
-                scanner.object(|scanner, key| keep(scanner, key, &ARG, &mut self.arg))
-            } else if key.is(b"data") && scanner.peek() == Some(b'[') {
+                match scanner.peek() {
+                    Some(b'{') => scanner.object(|scanner, key| keep(scanner, key, &ARG, &mut self.arg)),
+                    _ => scanner.value().map(drop),
+                }
+            } else if key.is(b"data") {
                 once_true(&mut self.has_data, "data")?;
-                scanner.array(|scanner| self.one_row(scanner, scratch))
+                self.data(scanner, scratch)
             } else {
                 keep(scanner, key, &OUTER, &mut self.outer)
             }
         })?;
         scanner.end()
+    }
+
+    fn data(&mut self, scanner: &mut Scanner<'a>, scratch: &mut Scratch) -> Result<(), WireError> {
+        if scanner.peek() == Some(b'[') {
+            return scanner.array(|scanner| self.one_row(scanner, scratch));
+        }
+        self.trade_fault = Some(WireError::Missing("data"));
+        scanner.value().map(drop)
     }
 
     fn one_row(&mut self, scanner: &mut Scanner<'a>, scratch: &mut Scratch) -> Result<(), WireError> {
