@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 
 use dice::Dice;
 use link::session::{Event, Session};
+use link::terms::Terms;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 use wire::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
@@ -41,7 +42,8 @@ impl Seen {
 
 /// Feeds the reads to a session and checks its bounds at every step.
 fn ours(reads: &[&[u8]], most: usize) -> Seen {
-    let (mut session, mut seen) = (Session::new(1, &[], 0).limited_to(most), Seen::default());
+    let terms = Terms { message_max: most, ..Terms::default() };
+    let (mut session, mut seen) = (Session::new(1, &[], 0).on(terms), Seen::default());
     for (now, read) in (0..).zip(reads) {
         let space = session.space();
         assert!(space.len() <= (2 * (most + 16)).max(WINDOW) + (16 << 10), "the window grew to {}", space.len());
@@ -49,7 +51,7 @@ fn ours(reads: &[&[u8]], most: usize) -> Seen {
         session.filled(read.len(), now);
         loop {
             match session.next_event() {
-                Ok(Some(Event::Message(payload))) => {
+                Ok(Some(Event::Text(payload) | Event::Binary(payload))) => {
                     assert!(payload.len() <= most, "a message of {} bytes", payload.len());
                     seen.messages.push(payload.to_vec());
                 }
