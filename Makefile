@@ -62,9 +62,9 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-oracle soak-crash soak-load ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal; see also mutants
+soak: soak-threads soak-random soak-oracle soak-crash soak-load soak-faults ## the long proofs, each also alone: loom and threads, random input, the oracle (parts of 30 minutes that add up), kills, a long journal, faults of the feed; see also mutants
 
-.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load
+.PHONY: soak-threads soak-random soak-oracle soak-crash soak-load soak-faults
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
@@ -75,6 +75,8 @@ soak-crash: .venv/dev
 	$(BIN)/python tests/soak_crash.py 200
 soak-load: .venv/dev
 	$(BIN)/python tests/soak_load.py
+soak-faults: .venv/dev
+	PYTHONPATH=. $(BIN)/python tests/soak_faults.py 100 $(ARGS)
 
 .PHONY: mutants
 mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 runs the first part of eight

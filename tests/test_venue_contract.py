@@ -71,18 +71,6 @@ def levels(live):
     return {side: live.book.levels(side, 100) for side in ("bid", "ask")}
 
 
-@pytest.mark.parametrize(("kind", "counter"), [("drop", "gaps"), ("crossed", "crossed"), ("badjson", "refused")])
-def test_a_lost_a_crossing_and_a_damaged_frame_cost_the_book_and_a_fresh_one_is_swapped_in(live, kind, counter):
-    """Each is counted by name; nothing of the old book is trusted meanwhile."""
-    counted, resynced = live.counts(counter), live.counts("resyncs")
-    live.chaos(kind)
-    counted()
-    resynced()
-    live.go_live()
-    if kind == "badjson":
-        assert "byte" in live.book.last_refusal()
-
-
 def test_a_doubled_frame_is_harmless(live):
     """It is counted and passed over."""
     gaps, ignored = live.count("gaps"), live.counts("ignored")
@@ -129,6 +117,20 @@ def test_an_announced_end_is_handed_over_without_an_unsynced_read(live):
 def test_trades_arrive(live):
     """On the same connection as the book."""
     live.counts("trades", 3)()
+
+
+@pytest.mark.parametrize(("kind", "counter"), [("drop", "gaps"), ("crossed", "crossed"), ("badjson", "refused")])
+@pytest.mark.parametrize("name", VENUES)
+def test_a_lost_a_crossing_and_a_damaged_frame_cost_the_book_and_a_fresh_one_is_swapped_in(market, name, kind, counter):
+    """Each is counted by name; on a connection of its own, as one asks for its book again at most each 5 s."""
+    with Live(market, name) as live:
+        counted, resynced = live.counts(counter), live.counts("resyncs")
+        live.chaos(kind)
+        counted()
+        resynced()
+        live.go_live()
+        if kind == "badjson":
+            assert "byte" in live.book.last_refusal()
 
 
 def test_silence_of_every_venue_at_once_is_left_for_a_new_connection(market):
