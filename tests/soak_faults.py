@@ -83,7 +83,7 @@ def main(wanted, seconds):
         proof.append("faults", 7, figure(reached), at)
         if not next_row(reached, wanted):
             proof.append("faults, reconnects", 7, reconnect(market, RECONNECTS), at)
-            REACHED.unlink()
+            REACHED.unlink(missing_ok=True)
 
 
 def figure(reached):

@@ -18,6 +18,14 @@ from pytrader.sandbox.spoiling import PING, SPOILERS, Stage
 
 pytest_plugins = ("sandbox_fixtures",)
 
+
+@pytest.fixture(scope="module")
+def offline():
+    """Run one calm market for all: each fault has ended when the next one begins."""
+    with OfflineMarket.start(7, "calm") as market:
+        yield market
+
+
 FRAMES = [Message(DEPTH, "b", f'{{"b":[["1","{number}"]],"a":[]}}') for number in range(12)]
 SHOWN = [message.payload for message in FRAMES]
 STREAM = f"/stream?streams={ALL}"
@@ -132,7 +140,7 @@ def test_who_comes_later_is_not_met_by_a_fault_that_strikes_once():
 
 def test_faults_of_their_own_accord_are_told_with_their_time_and_kind():
     """A begin and an end each, in the order of the seed, on standard error."""
-    kinds = ("drop", "dup", "cut")
+    kinds = ("cut",)  # in another way each time
     with OfflineMarket.start(5, options=("--chaos", ",".join(kinds), "--chaos-every", "0.1")) as market:
         end = time.monotonic() + 10
         while len(market.said()) < 7:
@@ -148,8 +156,9 @@ def test_faults_of_their_own_accord_are_told_with_their_time_and_kind():
 @pytest.mark.parametrize("asked", [{"chaos": "gaps"}, {"chaos": 1}, {"chaos": "cut", "chaos_way": "1002"}])
 def test_a_fault_that_is_none_is_refused_with_those_that_are(offline, asked):
     """Nothing begins."""
+    said = offline.said()
     assert fetch(offline, "/control", asked)[0] == 400
-    assert offline.said() == []
+    assert offline.said() == said
 
 
 @pytest.mark.parametrize("way", KINDS["cut"].ways)
