@@ -83,16 +83,16 @@ def test_a_doubled_frame_is_harmless(live):
 
 def test_a_message_in_many_fragments_is_the_same_message(live):
     """With a ping inside."""
-    applied, refused = live.counts("applied", 20), live.count("refused")
+    applied, refused = live.counts("applied", 8), live.count("refused")
     with Watched(live.book) as reader:
         live.chaos("fragment")
         applied()
     assert (reader.unsynced, live.count("refused")) == (0, refused)
 
 
-@pytest.mark.parametrize("way", ["rst", "1001"])
+@pytest.mark.parametrize("way", ["rst"])
 def test_a_cut_is_followed_by_a_new_connection_and_a_live_book(live, way):
-    """By a reset and by a close frame."""
+    """After a reset; the other ways are rows of the faults."""
     connected = len(live.states)
     live.chaos("cut", chaos_way=way)
     until(lambda: not live.synced(), "the cut")
@@ -116,7 +116,7 @@ def test_an_announced_end_is_handed_over_without_an_unsynced_read(live):
 
 def test_trades_arrive(live):
     """On the same connection as the book."""
-    live.counts("trades", 3)()
+    live.counts("trades")()
 
 
 @pytest.mark.parametrize(("kind", "counter"), [("drop", "gaps"), ("crossed", "crossed"), ("badjson", "refused")])
