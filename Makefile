@@ -64,9 +64,9 @@ bench: $(CORE) ## one line per figure; BENCH=latency runs those whose name conta
 	@$(BIN)/python benches/bench.py '$(BENCH)'
 
 .PHONY: soak
-soak: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn ## the long proofs, each also alone: loom and threads, random and damaged input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects, the public WebSocket suite; see also mutants
+soak: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-faults soak-autobahn ## the long proofs, each also alone: loom and threads, random and damaged input, the oracle (parts of 30 minutes that add up), kills, a long journal, the feed under load, reconnects, its faults, the public WebSocket suite; see also mutants
 
-.PHONY: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-autobahn
+.PHONY: soak-threads soak-random soak-fuzz soak-oracle soak-crash soak-load soak-feed-load soak-reconnects soak-faults soak-autobahn
 soak-threads: .venv/dev
 	$(BIN)/python tests/soak_threads.py
 soak-random: .venv/dev
@@ -85,6 +85,8 @@ soak-reconnects: .venv/dev
 	$(BIN)/python tests/soak_reconnects.py
 soak-autobahn: .venv/dev
 	$(BIN)/python tests/soak_autobahn.py '$(AUTOBAHN)'
+soak-faults: .venv/dev
+	PYTHONPATH=. $(BIN)/python tests/soak_faults.py 100 $(ARGS)
 
 .PHONY: mutants
 mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 runs the first part of eight

@@ -116,6 +116,7 @@ class Feed:
         self._backoff = Backoff(self._settings.random)
         self._connects = Budget(60, 300.0)  # Binance allows 300 in 5 minutes for each address
         self._snapshot_backoff = Backoff(self._settings.random)
+        self._went_live = 0  # how often the book had, when a snapshot was last fetched
         self._snapshots = Budget(10, 60.0)  # audits too
         self._quiet_ms = self._settings.quiet_reconnect_ms
 
@@ -254,7 +255,9 @@ class Feed:
 
     def _snapshot(self, url: str, last_s: float) -> float:
         clock = self._settings.clock
-        if clock() - last_s >= HEALTHY_S:
+        went_live = self._book.counters()["snapshots"]
+        if went_live > self._went_live or clock() - last_s >= HEALTHY_S:  # the last one helped, or is long ago
+            self._went_live = went_live
             self._snapshot_backoff.reset()
         else:
             self._settings.pause(self._stopped, self._snapshot_backoff.next_s())

@@ -15,7 +15,7 @@ class Backoff:
     """Delays that double from `first_s` to `last_s` seconds, each shortened at random by up to a half."""
 
     random: Random
-    first_s: float = 0.5
+    first_s: float = 0.2
     last_s: float = 30.0
     failures: int = 0
 

@@ -268,7 +268,7 @@ def test_a_closed_port_is_tried_again_with_growing_pauses_and_without_end():
     until(lambda: feed.words().count("waiting") == 3, "three pauses")
     feed.stop()
     pauses = [state for state in feed.states if state.word == "waiting"]
-    assert [state.wait_s for state in pauses] == [0.25, 0.5, 1.0]
+    assert [state.wait_s for state in pauses] == [0.1, 0.2, 0.4]
     assert f"127.0.0.1:{port}" in pauses[0].detail
 
 

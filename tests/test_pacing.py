@@ -9,11 +9,11 @@ def test_pauses_double_up_to_thirty_seconds_and_never_end():
     """Jitter takes away at most a half; a reset starts again."""
     backoff = Backoff(random.Random(1))
     pauses = [backoff.next_s() for _ in range(2_000)]
-    full = [min(30.0, 0.5 * 2**n) for n in range(20)]
+    full = [min(30.0, 0.2 * 2**n) for n in range(20)]
     assert all(whole / 2 <= pause <= whole for pause, whole in zip(pauses, full, strict=False))
     assert len(set(pauses[10:])) > 1_000
     backoff.reset()
-    assert backoff.next_s() <= 0.5
+    assert backoff.next_s() <= 0.2
 
 
 def test_sixty_connects_in_five_minutes_and_not_one_more():

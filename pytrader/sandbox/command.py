@@ -8,6 +8,7 @@ import ssl
 import sys
 from typing import Any
 
+from pytrader.sandbox.chaos import KINDS, kinds_of, schedule
 from pytrader.sandbox.dialects.listing import CHECKSUMS, Options
 from pytrader.sandbox.market import START_TICKS, Market
 from pytrader.sandbox.scenario import SCENARIOS
@@ -23,7 +24,9 @@ EXAMPLES = """examples (one market, one port, six exchanges' protocols):
     OKX v5          ws://127.0.0.1:8090/ws/v5/public                                            /api/v5/market/books
     Coinbase        ws://127.0.0.1:8090/                         /api/v3/brokerage/market/products/BTC-USDT
   pytrader sandbox --okx-checksum crc32 --okx-no-snapshot
-  curl -d '{"drop_depth": 1}' http://127.0.0.1:8090/control"""
+  curl -d '{"drop_depth": 1}' http://127.0.0.1:8090/control
+  pytrader sandbox --port 8090 --chaos drop,cut,silent --chaos-every 10 --seed 3
+  pytrader sandbox --port 8090 --chaos all"""
 
 
 def _price_ticks(text: str) -> int:
@@ -45,6 +48,13 @@ def _positive(text: str) -> float:
     if not 0 < value <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1000")
     return value
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    try:
+        return kinds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of OKX books frames: 0 as today, no such field, or the CRC32 of old (default zero)",
     )
     parser.add_argument("--okx-no-snapshot", action="store_true", help="OKX books begin without a snapshot")
+    parser.add_argument(
+        "--chaos",
+        type=_kinds,
+        metavar="KIND,...",
+        help=f"faults without end, in an order that --seed fixes: {', '.join(KINDS)}, or all",
+    )
+    parser.add_argument(
+        "--chaos-every", type=_positive, default=5.0, metavar="SECONDS", help="between two such faults (default 5)"
+    )
     parser.add_argument("--certfile", help="serve TLS with this certificate (PEM)")
     parser.add_argument("--keyfile", help="key of --certfile (PEM)")
     parser.add_argument("--parent-pipe", action="store_true", help="end when standard input is closed")
@@ -103,6 +122,8 @@ async def _serve(given: argparse.Namespace) -> int:
     port = await server.start(given.port, tls)
     scheme = "https" if tls else "http"
     print(f"Offline market on {scheme}://{HOST}:{port} (scenario {given.scenario}, seed {given.seed})", flush=True)
+    if given.chaos:
+        server.chaos.start(schedule(given.chaos, given.seed), given.chaos_every)
     await ended.wait()
     await server.stop()
     return 1 if faulted else 0

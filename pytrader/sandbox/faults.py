@@ -15,18 +15,33 @@ The body is one JSON object; every key is optional:
 | `rest_count` | number (1) | how many calls `rest_status` is for |
 | `retry_after_s` | seconds (1) | what Retry-After says |
 | `mute_pings` | true or false | no pings and heartbeats are sent and no ping is answered |
+| `hold` | true or false | the market stands still at its next whole second, or goes on |
+| `chaos` | a kind of `--chaos` | that fault begins now |
+| `chaos_s` | seconds | how long it lasts, instead of the kind's least |
+| `chaos_way` | text | which of the kind's ways it goes, instead of the first |
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pytrader.sandbox.chaos import KINDS
 from pytrader.sandbox.dialects.dialect import BEAT, DEPTH, LOST, NO_DATA, PONG, Dialect, Message
 from pytrader.sandbox.rest import Reply
 
-NUMBERS: Final = ("drop_depth", "stall_s", "refuse_s", "old_snapshots", "rest_status", "rest_count", "retry_after_s")
-SWITCHES: Final = ("cut", "shutdown", "mute_pings")
-KEYS: Final = (*NUMBERS, *SWITCHES, "send")
+NUMBERS: Final = (
+    "drop_depth",
+    "stall_s",
+    "refuse_s",
+    "old_snapshots",
+    "rest_status",
+    "rest_count",
+    "retry_after_s",
+    "chaos_s",
+)
+SWITCHES: Final = ("cut", "shutdown", "mute_pings", "hold")
+TEXTS: Final = ("send", "chaos", "chaos_way")
+KEYS: Final = (*NUMBERS, *SWITCHES, *TEXTS)
 
 
 class ControlError(ValueError):
@@ -47,9 +62,21 @@ def parse(body: bytes) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
         if (key in NUMBERS and not number) or (key in SWITCHES and not isinstance(value, bool)):
             raise ControlError(f"{key!r} cannot be {value!r}")
-    if not isinstance(asked.get("send", ""), str):
-        raise ControlError("'send' needs a text")
+    for key in TEXTS:
+        if not isinstance(asked.get(key, ""), str):
+            raise ControlError(f"{key!r} needs a text")
+    _check_chaos(asked)
     return asked
+
+
+def _check_chaos(asked: dict[str, Any]) -> None:
+    if "chaos" not in asked:
+        return
+    kind = KINDS.get(asked["chaos"])
+    if kind is None:
+        raise ControlError(f"unknown kind {asked['chaos']!r}; known are {', '.join(KINDS)}")
+    if asked.get("chaos_way", kind.ways[0]) not in kind.ways:
+        raise ControlError(f"{asked['chaos']!r} goes {' or '.join(kind.ways)}")
 
 
 @dataclass(slots=True)

@@ -71,6 +71,10 @@ class OfflineMarket:
         """Say whether the child still lives."""
         return self._child.poll() is None
 
+    def said(self) -> list[str]:
+        """Return what the child has written to its standard error: its mistakes, and each fault of `--chaos`."""
+        return os.pread(self._errors.fileno(), 1 << 24, 0).decode(errors="replace").splitlines()
+
     def stop(self) -> None:
         """End the child by closing its pipe; after 3 s by force. Harmless when it has ended already."""
         _end(self._child)

@@ -6,12 +6,15 @@ It knows no exchange: `dialects` say what is sent and answered.
 import asyncio
 import json
 import ssl
+import sys
 import time
 from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pytrader.sandbox import rest
 from pytrader.sandbox.book import Book
+from pytrader.sandbox.chaos import KINDS, Chaos, Fault
 from pytrader.sandbox.dialects import listing
 from pytrader.sandbox.dialects.dialect import LOST, NOT_FOUND, REPLY, Asked, Close, Dialect, Message, Talk
 from pytrader.sandbox.faults import ControlError, Faults, parse
@@ -24,6 +27,7 @@ PINGS_UNANSWERED: Final = 3  # the real one: every 20 s, dropped after 60 s
 SHORTEST_TICK_S: Final = 0.001  # frames due within it leave in one write
 LONGEST_STEP_NS: Final = 50_000_000  # of market time in one tick, so that an overloaded clock still serves its clients
 IDLE_S: Final = 0.25  # between two looks for idle clients
+HOLD_NS: Final = 1_000_000_000  # the market is held at a multiple of it, where every feed has just published
 MOST_BEHIND_NS: Final = 1_000_000_000  # beyond this the market's clock slips instead of catching up in a burst
 
 
@@ -37,11 +41,13 @@ class Server:
         self.outgoing: Filter | None = None  # sees and changes all that is sent to clients
         self.faults = Faults()
         self.sessions: set[Session] = set()
+        self.chaos = Chaos(self.sessions, lambda: market.book.top()[2], self._announce, _say)
         self._ping_s = ping_s
         self._first_book = (market.book.update_id, market.book.bids.top(5_000), market.book.asks.top(5_000))
         self._listener: asyncio.Server | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._slipped_ns = 0
+        self._hold_ns: int | None = None  # the market stands still there
 
     async def start(self, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen on loopback (`port` 0 = any free one), start the clock and return the port."""
@@ -56,6 +62,7 @@ class Server:
 
     async def stop(self) -> None:
         """Stop the clock, drop every client and the port."""
+        self.chaos.stop()
         for timer in self._timers.values():
             timer.cancel()
         for session in list(self.sessions):
@@ -72,10 +79,13 @@ class Server:
         """Say whether a client's ping is to be answered."""
         return not self.faults.mute_pings
 
-    def converse(self, asked: Asked) -> Talk | int:
-        """Begin a WebSocket client's conversation, or return the HTTP status that refuses it."""
+    def converse(self, asked: Asked) -> Talk | rest.Reply:
+        """Begin a WebSocket client's conversation, or return the answer that refuses it."""
         dialect = listing.of_stream(self.dialects, asked)
-        return NOT_FOUND if dialect is None else dialect.talk(asked, self._loop.time())
+        if refusal := self.chaos.refusal(dialect):
+            return refusal
+        talk = NOT_FOUND if dialect is None else dialect.talk(asked, self._loop.time())
+        return rest.Reply(talk, "") if isinstance(talk, int) else talk
 
     def heard(self, session: Session, text: str) -> None:
         """Answer a client's text."""
@@ -93,9 +103,14 @@ class Server:
     def _send(self, session: Session, messages: list[Message]) -> None:
         """Send what is not lost: every message of every dialect passes here, or its shortcut in `_broadcast`."""
         kept = [message for message in messages if message.kind != LOST]
-        data = b"".join([wire(message) for message in (self.outgoing(session, kept) if self.outgoing else kept)])
+        out = self._out()
+        data = b"".join([wire(message) for message in (out(session, kept) if out else kept)])
         if data:
             session.say(data)
+
+    def _out(self) -> Filter | None:
+        """Return what sees and changes all that is sent now."""
+        return self.chaos.spoil if self.chaos.spoils else self.outgoing
 
     def rest_reply(self, method: str, target: str, body: bytes) -> rest.Reply:
         """Answer one HTTP request: control, or market data."""
@@ -103,7 +118,7 @@ class Server:
             return self._control(method, body)
         asked = Asked.of(method, target)
         dialect = listing.of_rest(self.dialects, asked.path)
-        if failure := self.faults.rest_failure(dialect):
+        if failure := self.chaos.refusal(dialect) or self.faults.rest_failure(dialect):
             return failure
         old = self._old_book() if asked.path in dialect.snapshot_paths and self.faults.takes_old_snapshot() else None
         return dialect.rest(asked, old)
@@ -132,17 +147,31 @@ class Server:
         for session in list(self.sessions):
             if "send" in asked:
                 self.deliver(session, (Message(REPLY, "", asked["send"]),))
-            if asked.get("shutdown") and session.talk is not None:
-                self.deliver(session, session.talk.shutdown(time.time_ns() // 1_000_000))
+            if asked.get("shutdown"):
+                self._announce(session)
             if asked.get("cut"):
                 session.cut()
+        if "chaos" in asked:
+            usual = KINDS[asked["chaos"]]
+            seconds, way = asked.get("chaos_s", usual.least_s), asked.get("chaos_way", usual.ways[0])
+            self.chaos.begin(Fault(asked["chaos"], seconds, way))
+        if "hold" in asked:
+            self._hold_ns = (self.market.now_ns // HOLD_NS + 1) * HOLD_NS if asked["hold"] else None
+
+    def _announce(self, session: Session) -> None:
+        if session.talk is not None:
+            self.deliver(session, session.talk.shutdown(time.time_ns() // 1_000_000))
 
     def _tick(self) -> None:
         """Let the market catch up with the clock, send what happened, and wait for what is next."""
         now = self._loop.time()
         due_ns = int((now - self._started) * 1e9) - self._slipped_ns
         behind_ns = due_ns - self.market.now_ns - LONGEST_STEP_NS
-        if behind_ns > MOST_BEHIND_NS:
+        if self._hold_ns is not None and self._hold_ns <= due_ns:
+            self._slipped_ns += due_ns - self._hold_ns
+            self.market.epoch_ms += (due_ns - self._hold_ns) // 1_000_000
+            due_ns = self._hold_ns
+        elif behind_ns > MOST_BEHIND_NS:
             self._slipped_ns += behind_ns
             self.market.epoch_ms += behind_ns // 1_000_000
             due_ns -= behind_ns
@@ -166,12 +195,13 @@ class Server:
     def _broadcast(self, made: dict[Dialect, list[Message]]) -> None:
         """Send each client what it listens to in one write; clients that hear the same share the same bytes."""
         packed: dict[tuple[Dialect, Hashable], bytes] = {}
+        out = self._out()
         for session in list(self.sessions):
             assert session.talk is not None
             dialect, key = session.talk.dialect, session.talk.key
             if not made.get(dialect):
                 continue
-            if key is None or self.outgoing is not None:
+            if key is None or out is not None:
                 self._send(session, session.talk.heard(made[dialect]))
                 continue
             if (dialect, key) not in packed:
@@ -195,3 +225,8 @@ class Server:
         for session in list(self.sessions):
             if session.talk is not None:
                 self.deliver(session, session.talk.idle(now, session.sent_s, session.heard_s))
+
+
+def _say(line: str) -> None:
+    """Log a line where a parent that reads nothing is not in the way: standard error, with the time, UTC."""
+    print(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f" {line}", file=sys.stderr, flush=True)

@@ -1,6 +1,8 @@
 """One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides."""
 
 import asyncio
+import socket
+import struct
 import time
 from collections import deque
 from typing import Final, Protocol
@@ -43,8 +45,8 @@ class Exchange(Protocol):
     def rest_reply(self, method: str, target: str, body: bytes) -> rest.Reply:
         """Answer one HTTP request."""
 
-    def converse(self, asked: Asked) -> Talk | int:
-        """Begin a WebSocket client's conversation, or return the HTTP status that refuses it."""
+    def converse(self, asked: Asked) -> Talk | rest.Reply:
+        """Begin a WebSocket client's conversation, or return the answer that refuses it."""
 
     def heard(self, session: "Session", text: str) -> None:
         """Answer a client's text."""
@@ -63,6 +65,7 @@ class Session(asyncio.Protocol):
         self._text = ""  # of a message that is still coming
         self._messages: deque[float] = deque()
         self._unanswered_since: float | None = None
+        self._deaf = False
         self.talk: Talk | None = None
         self.sent_s = self.heard_s = time.monotonic()
 
@@ -93,6 +96,8 @@ class Session(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write frames; a client that lags too far behind is dropped instead."""
+        if self._deaf:
+            return
         if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
             self._transport.abort()
         elif not self._transport.is_closing():
@@ -116,6 +121,22 @@ class Session(asyncio.Protocol):
     def cut(self) -> None:
         """Drop the connection without a word."""
         self._transport.abort()
+
+    def cut_in(self, way: str) -> None:
+        """End the connection by a reset (`rst`), a plain end of the stream (`fin`), or a close frame with a code."""
+        if way.isdigit():
+            self.close(int(way), "chaos")
+        elif way == "rst":
+            plug = self._transport.get_extra_info("socket")
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.cut()
+        else:
+            self._transport.close()
+
+    def go_deaf(self) -> None:
+        """Read and write nothing more, and keep the connection: half-open, until it is cut."""
+        self._deaf = True
+        self._transport.pause_reading()
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with a close frame, or without one if the code is 1006."""
@@ -199,9 +220,12 @@ class Session(asyncio.Protocol):
         assert self._request is not None
         headers = {name.decode(): value.decode("latin-1") for name, value in self._request.headers}
         talk = self._exchange.converse(Asked.of("GET", request.target, headers))
-        if isinstance(talk, int):
-            self._write(RejectConnection(status_code=talk, headers=[(b"content-length", b"0")], has_body=True))
-            self._write(RejectData(data=b""))
+        if isinstance(talk, rest.Reply):
+            body = talk.body.encode()
+            headers = {"content-length": str(len(body)), **talk.headers}
+            fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+            self._write(RejectConnection(status_code=talk.status, headers=fields, has_body=True))
+            self._write(RejectData(data=body))
             self._transport.close()
             return
         self.talk = talk
@@ -222,4 +246,5 @@ class Session(asyncio.Protocol):
 
     def _write(self, event: Event) -> None:
         assert self._websocket is not None
-        self._transport.write(self._websocket.send(event))
+        if not self._deaf:
+            self._transport.write(self._websocket.send(event))

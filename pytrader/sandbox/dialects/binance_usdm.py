@@ -11,12 +11,13 @@ from typing import Any, ClassVar, Final
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
 from pytrader.sandbox.dialects.binance import Binance
-from pytrader.sandbox.dialects.dialect import DEPTH, TOP, TRADE, Asked, Message
+from pytrader.sandbox.dialects.dialect import DEPTH, TOP, TRADE, Asked, Message, Talk
 from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed
 from pytrader.sandbox.happenings import Happening, Levels, Top, Trades
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply, error
 
+PUBLIC: Final = "/public/stream"  # the path of the exchange's own host
 IDS: Final = 7  # ids of all symbols for each of ours
 DEPTHS_NS: Final = {
     "btcusdt@depth@0ms": 20_000_000,
@@ -80,6 +81,15 @@ class BinanceUsdm(Binance):
         """Speak of `market`."""
         super().__init__(market)
         self.feeds = {stream: _Depth(market, stream, every_ns) for stream, every_ns in DEPTHS_NS.items()}
+
+    def takes_stream(self, asked: Asked) -> bool:
+        """Take `/usdm/...`, and the path of the exchange's own host."""
+        return super().takes_stream(asked) or asked.path == PUBLIC
+
+    def talk(self, asked: Asked, now_s: float) -> Talk | int:
+        """Begin with the streams that the URL names."""
+        path = f"{self.root}/stream" if asked.path == PUBLIC else asked.path
+        return super().talk(Asked(asked.method, path, asked.query, asked.headers), now_s)
 
     def told(self, happened: Sequence[Happening]) -> list[Message]:
         """Return bookTicker and trade frames."""

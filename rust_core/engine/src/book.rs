@@ -195,8 +195,10 @@ impl Book {
     }
 
     /// Whether only a new subscription can make the book live: it was in doubt, and its snapshots come on the stream.
+    /// A connection that follows a lost one subscribes by itself.
     pub fn wants_subscription(&self) -> bool {
-        self.sync == Sync::Desynced && self.snapshots == Snapshots::Streamed
+        let in_doubt = self.sync == Sync::Desynced && self.doubt != Doubt::Disconnected;
+        in_doubt && self.snapshots == Snapshots::Streamed
     }
 
     /// Takes one depth frame: absolute quantities, 0 removes.

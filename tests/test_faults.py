@@ -1,0 +1,81 @@
+"""The rows of the fault catalogue that need the whole engine, once each; docs/faults.md says what shows the others."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from fault_rows import ROWS, Rig, cuts, held, resident_kb
+from venue_server import depth, snapshot, until
+
+from pytrader._core import Book
+from pytrader.pacing import Backoff, Budget
+from pytrader.sandbox.process import OfflineMarket
+
+ROOT = Path(__file__).parents[1]
+SLOW = {"N10"}  # for `make soak`: the link's own tests show them in less time
+NAMED = re.compile(r"`([\w/]+\.(?:py|rs))::(\w+)`")
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    """Run one engine for all rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Backoff, "next_s", lambda _: 0.025)  # a tenth of the least
+        patch.setattr(Budget, "take", lambda *_: 0.0)
+        folder = tmp_path_factory.mktemp("faults") / "engine"
+        with OfflineMarket.start(7, "calm") as market, Rig(market, folder) as running:
+            yield running
+
+
+FAULTS = [pytest.param(row, id=f"{name}-{row.kind}-{row.way}") for name in ROWS for row in ROWS[name]]
+
+
+@pytest.mark.parametrize("row", [fault for fault in FAULTS if fault.id.split("-")[0] not in SLOW])
+def test_no_order_passes_while_the_book_is_not_to_be_trusted_and_the_gate_opens_again(rig, row):
+    """Refused by name, at most 2.0 s after the last frame; open again soon after the end of the fault."""
+    recovered_s = rig.meet(row)
+    rig.proved()
+    assert recovered_s < 2.0, row  # generous, for a busy machine; the proof is `make soak-faults`
+
+
+def test_fifty_cuts_leave_no_thread_no_descriptor_and_no_memory(rig):
+    """As many, and as much, as before; those of the rows went first."""
+    before, resident = held(), resident_kb()
+    cuts(rig, 50)
+    until(lambda: held() <= before, f"no more than {before}")
+    assert resident_kb() - resident < 8_000
+    rig.proved()
+
+
+@pytest.mark.parametrize("event_ms", [1, 2**53])
+def test_the_venue_s_clock_makes_no_book_fresh_and_none_stale(event_ms):
+    """A frame of 1970 is as fresh as its receipt, and one of the far future grows old."""
+    book, at_ns = Book(), 10**9
+    assert book.apply(dated(9, event_ms), at_ns)
+    book.offer_snapshot(snapshot(8))
+    assert book.top(at_ns).synced
+    assert book.top(at_ns).age_ns == 0
+    assert book.top(at_ns + 5 * 10**9).age_ns == 5 * 10**9
+
+
+def dated(update_id, event_ms):
+    """Return a depth frame of another time."""
+    return depth(update_id, update_id, "100.00", "101.00").replace(b'"E":1,', b'"E":%d,' % event_ms)
+
+
+def test_every_test_that_the_table_of_faults_names_exists():
+    """And every row of the catalogue stands in the table."""
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([ND]\d+) \|", text, re.MULTILINE)
+    assert rows == [*(f"N{number}" for number in range(1, 16)), *(f"D{number}" for number in range(1, 10))]
+    named = NAMED.findall(text)
+    assert len(named) >= len(rows)
+    assert {name.split(",")[0] for name in ROWS} <= set(rows)
+    for path, name in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        if path.endswith(".rs"):
+            assert re.search(rf"\bfn {name}\b", source), f"{path}::{name}"
+        else:
+            found = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+            assert name in found, f"{path}::{name}"
