@@ -34,19 +34,24 @@ fn top(version: u64) -> TopOfBook {
     TopOfBook { bid, ask, update_id: version, recv_ns, sync: Sync::Live, ..TopOfBook::default() }
 }
 
+/// Writes one version: the top, and each [`TOPS`] versions the whole book.
+fn put(market: &Published, version: u64) {
+    let mark = version as i64;
+    if version % TOPS == 0 {
+        let side = |sign: i64| {
+            (0..LEVELS).map(move |step| Level { price: Price(mark + sign * step), quantity: Qty(mark + 3) })
+        };
+        market.write(&top(version), version, side(-1), side(1));
+    } else {
+        market.write_top(&top(version));
+    }
+}
+
 fn write(market: &Published, done: &AtomicBool) -> u64 {
-    let mut version = 1;
+    let mut version = TOPS;
     while !done.load(Ordering::Relaxed) {
         version += 1;
-        let mark = version as i64;
-        if version % TOPS == 0 {
-            let side = |sign: i64| {
-                (0..LEVELS).map(move |step| Level { price: Price(mark + sign * step), quantity: Qty(mark + 3) })
-            };
-            market.write(&top(version), version, side(-1), side(1));
-        } else {
-            market.write_top(&top(version));
-        }
+        put(market, version);
     }
     version
 }
@@ -89,7 +94,7 @@ fn no_read_is_torn_or_goes_back_beside_a_writer_that_never_rests() {
     let processors = thread::available_parallelism().map_or(2, usize::from) as u64;
     let count = (processors - 1).clamp(1, 8);
     let (market, done) = (published(), Arc::new(AtomicBool::new(false)));
-    market.write_top(&top(1));
+    put(&market, TOPS); // a whole book of ours: a reader can be there before the writer
     let writer = thread::spawn({
         let (market, done) = (Arc::clone(&market), Arc::clone(&done));
         move || write(&market, &done)
