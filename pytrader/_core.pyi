@@ -210,6 +210,7 @@ class Link:
         keep_alive: tuple[str, float] | None = None,
         message_max: int = ...,
         quiet_reconnect_ms: int = 10_000,
+        watchdog_divisor: int = 1,
         life_s: float = 86_100.0,
     ) -> Ended: ...
     def stop(self) -> None: ...

@@ -75,6 +75,7 @@ class FeedSettings:
     ca_file: Path | None = None  # PEM roots trusted beside the system's
     connect_timeout_s: float = 5.0  # connect, TLS and upgrade together; also one snapshot
     quiet_reconnect_ms: int = 10_000  # without book data, in [1000, 60000]
+    watchdog_divisor: int = 1  # how many times shorter each silence is that is waited for, in [1, 10]; for tests
     life_s: float = 86_100.0  # age at which a connection wants a successor; Binance cuts it at 24 h
     audit_s: float = 60.0  # from one comparison with a fetched book to the next; 0 for none
     random: Random = field(default_factory=Random)
@@ -194,6 +195,7 @@ class Feed:
             keep_alive=None if keep_alive is None else (keep_alive.text, keep_alive.every_s),
             message_max=self._venue.message_max,
             quiet_reconnect_ms=self._quiet_ms,
+            watchdog_divisor=self._settings.watchdog_divisor,
             life_s=self._settings.life_s,
         )
         return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)

@@ -14,7 +14,6 @@ from pytrader._core import parse_e8
 from pytrader.app import App
 from pytrader.settings import load
 
-STALE_NS = 2_000_000_000
 SIZE_E8 = parse_e8("0.001")
 ORDER_EVERY_S = 0.8  # refusals in a row would halt at 20 in 10 s
 
@@ -49,6 +48,7 @@ class Gate:
     """What the order loop saw: every 1 ms the risk check is asked, and now and then an order is sent."""
 
     app: App
+    stale_ns: int
     oldest_ns: int = 0  # age of the book at which an order was still allowed
     leaked: list = field(default_factory=list)  # allowed although the book was not to be trusted
     unnamed: list = field(default_factory=list)  # refused over such a book without a BOOK_ code
@@ -66,7 +66,7 @@ class Gate:
         doubtful = not before.synced and not after.synced and before.doubt == after.doubt
         if verdict.accepted:
             self.oldest_ns = max(self.oldest_ns, before.age_ns)
-            if doubtful or before.age_ns > STALE_NS:
+            if doubtful or before.age_ns > self.stale_ns:
                 self.leaked.append((before.sync, before.doubt, before.age_ns))
         elif doubtful and not any(code.startswith("BOOK_") for code in verdict.codes):
             self.unnamed.append(verdict.codes)
@@ -83,7 +83,7 @@ class Rig:
         """Build the engine of one folder."""
         bases = {"stream_url": market.ws_url, "rest_url": market.rest_url, "seed": "1"}
         self.market, self.app = market, App(load({**bases, **settings}, {}, None), folder)
-        self.gate, self._done = Gate(self.app), threading.Event()
+        self.gate, self._done = Gate(self.app, self.app.settings.stale_after_ms * 10**6), threading.Event()
         self._thread = threading.Thread(target=self._trade, name="orders")
 
     def __enter__(self):
@@ -130,7 +130,7 @@ class Rig:
         """Fail unless the gate held."""
         assert self.gate.leaked == []
         assert self.gate.unnamed == []
-        assert self.gate.oldest_ns <= STALE_NS, self.gate.oldest_ns
+        assert self.gate.oldest_ns <= self.gate.stale_ns, self.gate.oldest_ns
 
 
 def cuts(rig, count):

@@ -2,50 +2,76 @@
 
 import ast
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fault_rows import ROWS, Rig, cuts, held, resident_kb
 from venue_server import depth, snapshot, until
 
+from pytrader import app
 from pytrader._core import Book
 from pytrader.pacing import Backoff, Budget
 from pytrader.sandbox.process import OfflineMarket
 
 ROOT = Path(__file__).parents[1]
-SLOW = {"N10"}  # for `make soak`: the link's own tests show them in less time
+HASTE = 10  # how many times shorter every silence of the watchdog is, and the faults with it
 NAMED = re.compile(r"`([\w/]+\.(?:py|rs))::(\w+)`")
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory):
-    """Run one engine for all rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Backoff, "next_s", lambda _: 0.025)  # a tenth of the least
+def engine(tmp_path_factory):
+    """Return what starts an engine on the offline market, without the pauses and budgets of connects."""
+    with pytest.MonkeyPatch.context() as patch, OfflineMarket.start(7, "calm") as market:
+        patch.setattr(Backoff, "next_s", lambda _: 0.025)
         patch.setattr(Budget, "take", lambda *_: 0.0)
-        folder = tmp_path_factory.mktemp("faults") / "engine"
-        with OfflineMarket.start(7, "calm") as market, Rig(market, folder) as running:
-            yield running
+        yield lambda name, **settings: Rig(market, tmp_path_factory.mktemp("faults") / name, **settings)
 
 
-FAULTS = [pytest.param(row, id=f"{name}-{row.kind}-{row.way}") for name in ROWS for row in ROWS[name]]
+@pytest.fixture(scope="module")
+def hasty(engine):
+    """Run one engine whose watchdog waits for a tenth of each silence."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "FeedSettings", partial(app.FeedSettings, watchdog_divisor=HASTE))
+        rig = engine("hasty", stale_after_ms=str(2_000 // HASTE))
+    with rig:
+        yield rig
 
 
-@pytest.mark.parametrize("row", [fault for fault in FAULTS if fault.id.split("-")[0] not in SLOW])
-def test_no_order_passes_while_the_book_is_not_to_be_trusted_and_the_gate_opens_again(rig, row):
-    """Refused by name, at most 2.0 s after the last frame; open again soon after the end of the fault."""
-    recovered_s = rig.meet(row)
-    rig.proved()
+@pytest.fixture
+def patient(engine):
+    """Run an engine with the watchdog as it is shipped."""
+    with engine("patient") as rig:
+        yield rig
+
+
+FAULTS = [(row, f"{name}-{row.kind}-{row.way}") for name in ROWS for row in ROWS[name]]
+LOSING = [pytest.param(row, id=name) for row, name in FAULTS if row.loses]
+HARMLESS = [pytest.param(row, id=name) for row, name in FAULTS if not row.loses]
+
+
+@pytest.mark.parametrize("row", LOSING)
+def test_no_order_passes_while_the_book_is_not_to_be_trusted_and_the_gate_opens_again(hasty, row):
+    """Refused by name, at most 0.2 s after the last frame; open again soon after the end of the fault."""
+    recovered_s = hasty.meet(row._replace(seconds=row.seconds / HASTE) if row.loses == "time" else row)
+    hasty.proved()
     assert recovered_s < 2.0, row  # generous, for a busy machine; the proof is `make soak-faults`
 
 
-def test_fifty_cuts_leave_no_thread_no_descriptor_and_no_memory(rig):
+@pytest.mark.parametrize("row", HARMLESS)
+def test_the_gate_stays_open_through_what_costs_no_book(patient, row):
+    """Fragments, doubled frames and an announced shutdown: no look finds it shut."""
+    patient.meet(row)
+    patient.proved()
+
+
+def test_fifty_cuts_leave_no_thread_no_descriptor_and_no_memory(hasty):
     """As many, and as much, as before; those of the rows went first."""
     before, resident = held(), resident_kb()
-    cuts(rig, 50)
+    cuts(hasty, 50)
     until(lambda: held() <= before, f"no more than {before}")
     assert resident_kb() - resident < 8_000
-    rig.proved()
+    hasty.proved()
 
 
 @pytest.mark.parametrize("event_ms", [1, 2**53])

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use link::opening::Opening;
 use link::run::{Plan, run};
 use link::socket::Endpoint;
+use link::watch::Patience;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -170,12 +171,13 @@ impl Link {
     /// `opening` is sent first. `resubscribe` is sent when the server answers pings but no book data came for 3 s, and
     /// when only a subscription can make the book live, not twice within 5 s; three in vain end the connection. A
     /// `keep_alive` (text, seconds) is sent when nothing was sent for so long. Messages above `message_max` bytes, and
-    /// `quiet_reconnect_ms` without book data, end the connection.
+    /// `quiet_reconnect_ms` without book data, end the connection. `watchdog_divisor` shortens every silence that is waited
+    /// for, this one too.
     /// Raises OSError when the link is closed or was run before, ValueError for seconds beyond 0 to 1e9.
     #[allow(clippy::too_many_arguments, reason = "keywords of a Python call")]
     #[pyo3(signature = (
         book, *, opening = vec![], resubscribe = vec![], keep_alive = None, message_max = 1 << 20,
-        quiet_reconnect_ms = 10_000, life_s = 86_100.0
+        quiet_reconnect_ms = 10_000, watchdog_divisor = 1, life_s = 86_100.0
     ))]
     fn run(
         &self,
@@ -186,12 +188,14 @@ impl Link {
         keep_alive: Option<(String, f64)>,
         message_max: usize,
         quiet_reconnect_ms: u32,
+        watchdog_divisor: u32,
         life_s: f64,
     ) -> PyResult<Ended> {
-        let quiet_reconnect_ns = i64::from(quiet_reconnect_ms) * 1_000_000;
+        let quiet_ns = i64::from(quiet_reconnect_ms) * 1_000_000;
+        let patience = Patience { quiet_ns, ..Patience::default() }.divided(watchdog_divisor);
         let keep_alive = keep_alive.map(|(text, every_s)| Ok::<_, PyErr>((text, nanoseconds(every_s)?))).transpose()?;
         let life_ns = nanoseconds(life_s)?;
-        let plan = Plan { opening, resubscribe, keep_alive, message_max, quiet_reconnect_ns, life_ns };
+        let plan = Plan { opening, resubscribe, keep_alive, message_max, patience, life_ns };
         let book = book.get();
         Ok(py.detach(|| self.drive(book, &plan))?)
     }

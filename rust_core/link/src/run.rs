@@ -7,12 +7,9 @@ use crate::session::{Event, Session};
 use crate::socket::Stream;
 use crate::terms::Terms;
 use crate::wake::{Waker, wait};
-use crate::watch::{Due, Watch};
+use crate::watch::{Due, Patience, Watch};
 use std::fmt::Display;
 use std::io;
-
-/// A message must be whole this long after its first byte, ns.
-const MESSAGE_DEADLINE_NS: i64 = 5_000_000_000;
 
 /// Who takes the messages. Called on the thread that runs the connection; must not block.
 pub trait Sink {
@@ -48,8 +45,8 @@ pub struct Plan {
     pub keep_alive: Option<(String, i64)>,
     /// Largest message taken, bytes.
     pub message_max: usize,
-    /// Silence of the book streams that ends the connection, ns.
-    pub quiet_reconnect_ns: i64,
+    /// How long silence, or a message, may last.
+    pub patience: Patience,
     /// The age at which a connection wants a successor, ns.
     pub life_ns: i64,
 }
@@ -63,7 +60,7 @@ pub enum Reason {
     Closed,
     /// Alive, but no book data for too long.
     Quiet,
-    /// Nothing at all for five seconds, not even a pong.
+    /// Nothing at all for too long, not even a pong.
     NoPong,
     /// Its book never became live again, however often it was asked for.
     Unsynced,
@@ -142,7 +139,7 @@ pub fn run(stream: &mut Stream, received: &[u8], waker: &Waker, plan: &Plan, sin
     let seed = (began_ns as u64).rotate_left(32) ^ std::ptr::from_ref(stream).addr() as u64;
     let terms = Terms { message_max: plan.message_max, ..Terms::default() };
     let session = Session::new(seed, received, began_ns).on(terms);
-    let watch = Watch::new(began_ns, plan.life_ns, plan.quiet_reconnect_ns);
+    let watch = Watch::new(began_ns, plan.life_ns, plan.patience);
     let subscription = Subscription::new();
     let mut connection =
         Connection { stream, session, waker, plan, watch, subscription, said_ns: began_ns, now_ns: began_ns };
@@ -220,8 +217,9 @@ impl Connection<'_> {
         if self.waker.stopped() {
             return Err(self.end(1000, Ended::new(Reason::Stopped, "")));
         }
-        if self.session.began_ns().is_some_and(|began_ns| self.now_ns - began_ns >= MESSAGE_DEADLINE_NS) {
-            return Err(self.end(1008, Ended::new(Reason::Deadline, "message not whole 5 s after its first byte")));
+        if self.now_ns >= self.message_due_ns() {
+            let late = format!("message not whole {} ms after its first byte", ms(self.plan.patience.message_ns));
+            return Err(self.end(1008, Ended::new(Reason::Deadline, late)));
         }
         while let Some(due) = self.watch.due(self.now_ns, sink.last_book_ns()) {
             match due {
@@ -279,9 +277,12 @@ impl Connection<'_> {
 
     fn next_ns(&self, sink: &impl Sink) -> i64 {
         let watch_ns = self.watch.next_ns(self.now_ns, sink.last_book_ns());
-        let message_ns = self.session.began_ns().map_or(i64::MAX, |began_ns| began_ns + MESSAGE_DEADLINE_NS);
         let asking_ns = self.subscription.due_ns(sink.standing()).min(self.keep_alive_ns());
-        watch_ns.min(message_ns).min(asking_ns).min(self.session.answer_due_ns().unwrap_or(i64::MAX))
+        watch_ns.min(self.message_due_ns()).min(asking_ns).min(self.session.answer_due_ns().unwrap_or(i64::MAX))
+    }
+
+    fn message_due_ns(&self) -> i64 {
+        self.session.began_ns().map_or(i64::MAX, |began_ns| began_ns + self.plan.patience.message_ns)
     }
 
     fn read(&mut self) -> Result<Option<usize>, Ended> {
@@ -315,8 +316,12 @@ impl Connection<'_> {
 
 fn silence(reason: Reason, plan: &Plan) -> String {
     match reason {
-        Reason::Quiet => format!("no book data for {} ms", plan.quiet_reconnect_ns / 1_000_000),
-        Reason::NoPong => "no byte for 5 s, not even a pong".to_owned(),
+        Reason::Quiet => format!("no book data for {} ms", ms(plan.patience.quiet_ns)),
+        Reason::NoPong => format!("no byte for {} ms, not even a pong", ms(plan.patience.dead_ns)),
         _ => String::new(),
     }
+}
+
+fn ms(ns: i64) -> i64 {
+    ns / 1_000_000
 }

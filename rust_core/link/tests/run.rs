@@ -8,6 +8,7 @@ use link::frame::MESSAGE_MAX;
 use link::run::{Ended, Flow, Plan, Reason, Sink, run};
 use link::socket::{Endpoint, Stream};
 use link::wake::Waker;
+use link::watch::Patience;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -82,7 +83,7 @@ fn plan() -> Plan {
         resubscribe: vec!["again".to_owned()],
         keep_alive: None,
         message_max: MESSAGE_MAX,
-        quiet_reconnect_ns: 10_000_000_000,
+        patience: Patience::default(),
         life_ns: i64::MAX,
     }
 }
@@ -218,7 +219,7 @@ fn a_cut_at_any_byte_ends_the_run_and_never_makes_half_a_message() {
 
 #[test]
 fn silence_is_pinged_then_resubscribed_then_ended_as_quiet() {
-    let mut running = start(Plan { quiet_reconnect_ns: 3_900_000_000, ..plan() });
+    let mut running = start(Plan { patience: Patience { quiet_ns: 3_900_000_000, ..Patience::default() }, ..plan() });
     running.server.set_read_timeout(Some(Duration::from_secs(8))).expect("a timeout");
     let began = Instant::now();
     let mut seen = Vec::new();
