@@ -55,7 +55,7 @@ def main(limit_s: float) -> None:
     """Go on with every target until it is done or the time is over."""
     ends = time.monotonic() + limit_s
     for name, (_, _, steps) in TARGETS.items():
-        goal, each = INPUTS // steps, PART // steps
+        goal, each = -(-INPUTS // steps), PART // steps
         while (last := proved(name, proof.TABLE.read_text(encoding="utf-8"))) < goal:
             if not part(name, last + 1, min(each, goal - last), ends - time.monotonic()):
                 print(f"the time is over; fuzz {name} stands at {last} of {goal}")
