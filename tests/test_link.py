@@ -1,12 +1,13 @@
 """The link as Python sees it: a socket's methods, TLS that cannot be loosened, and a run that ends by name."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 import websocket
 from certificates import certificate, server_context
-from venue_server import CLOSE, TEXT, VenueServer, frame, ticker, until
+from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, frame, ticker, until
 
 from pytrader._core import Book, Link, Waker
 
@@ -183,3 +184,30 @@ def test_waiting_gives_up_the_gil_and_ends_at_the_deadline(server):
     assert seen
     assert turns > 1_000
     assert 0.2 < time.monotonic() - began_s < 1.5
+
+
+def test_tops_alone_keep_no_connection_whose_depth_never_comes(server):
+    """The book cannot become live by them: it is subscribed to again after 3 s, and then left as quiet."""
+    link, stream = opened(server)
+    run, began_s = Run(link, Book(), quiet_reconnect_ms=3_600), time.monotonic()
+    seen, done = [], threading.Event()
+
+    def tick():
+        with contextlib.suppress(OSError):
+            for number in range(1, 200):
+                if done.wait(0.05):
+                    break
+                stream.send(ticker(number, "100.00", "101.00"))
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    while time.monotonic() - began_s < 6 and CLOSE not in seen:
+        opcode, payload = stream.read_frame()
+        seen.append(payload if opcode == TEXT else opcode)
+        if opcode == PING:
+            stream.raw(frame(PONG, payload))
+    done.set()
+    ticking.join(5)
+    link.stop()
+    assert run.ended().reason == "quiet"
+    assert b"again" in seen
