@@ -7,7 +7,7 @@ import time
 import pytest
 import websocket
 from certificates import certificate, server_context
-from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, frame, ticker, until
+from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, depth, frame, snapshot, ticker, until
 
 from pytrader._core import Book, Link, Waker
 
@@ -211,3 +211,24 @@ def test_tops_alone_keep_no_connection_whose_depth_never_comes(server):
     link.stop()
     assert run.ended().reason == "quiet"
     assert b"again" in seen
+
+
+def test_a_snapshot_that_comes_between_two_connections_is_nobody_s(server):
+    """Were it kept, a venue that counts anew would find its every frame older than that, and the book never live."""
+    book, waker = Book(), Waker()
+    link, stream = opened(server, waker=waker)
+    run = Run(link, book)
+    stream.send(depth(899, 901, "100.00", "101.00"))
+    assert book.wait_snapshot_wanted(5_000)
+    stream.cut()
+    run.ended()
+    assert book.offer_snapshot(snapshot(900)) == "unwanted"
+    link, stream = opened(server, waker=waker)
+    run = Run(link, book)
+    stream.send(depth(9, 11, "100.00", "101.00"))
+    assert book.wait_snapshot_wanted(5_000)
+    assert book.offer_snapshot(snapshot(10)) == "posted"
+    until(lambda: book.top().synced, "a synced book")
+    assert not book.wait_snapshot_wanted(0)
+    waker.stop()
+    run.ended()

@@ -238,8 +238,8 @@ impl Book {
 
     /// Offers the body of a snapshot request, from any thread.
     ///
-    /// While links drive the book: "posted", and those that want one take it from there, or "unwanted". Otherwise it is
-    /// applied at once:
+    /// From the first link on that drives the book: "posted", and those that want one take it from there, or "unwanted".
+    /// Before that it is applied at once:
     /// "bridged", "waiting" (kept until a frame joins it), "too_old" and "crossed" (fetch again), "unwanted" (the book is
     /// live already) or "refused" (see `last_refusal`).
     fn offer_snapshot(&self, py: Python<'_>, body: &[u8]) -> &'static str {
