@@ -294,7 +294,11 @@ impl Book {
             }
             audit
         };
-        py.detach(|| match self.succession.with_market(audit) {
+        let audited = || {
+            let _until_recorded = self.recorded.in_order();
+            self.succession.with_market(audit)
+        };
+        py.detach(|| match audited() {
             Ok(audit) => audit.word(),
             Err(error) => {
                 self.note_refusal(error);

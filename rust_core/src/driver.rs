@@ -58,9 +58,12 @@ impl<'a> Driver<'a> {
 
     /// Takes over from the lead, if it is time to.
     fn succeed(&mut self) {
+        let recorded = self.book.recorded();
+        let in_order = recorded.in_order();
         if let Some(replaced) = self.book.succession().succeed(&mut self.seat) {
             // Its own frames come after this, by this thread; of the replaced one none is taken any more.
-            self.book.recorded().takeover(self.seat.id());
+            recorded.takeover(self.seat.id());
+            drop(in_order);
             self.book.mailbox().wake(replaced);
             self.book.succession_changed();
         }
@@ -75,7 +78,10 @@ impl Drop for Driver<'_> {
             next.into_iter().for_each(|id| recorded.takeover(id));
             recorded.end(self.seat.id());
         };
-        if let Some(next) = self.book.succession().leave(&self.seat, note) {
+        let in_order = recorded.in_order();
+        let next = self.book.succession().leave(&self.seat, note);
+        drop(in_order);
+        if let Some(next) = next {
             self.book.mailbox().wake(next);
         }
         self.book.succession_changed();
