@@ -232,3 +232,11 @@ def test_a_snapshot_that_comes_between_two_connections_is_nobody_s(server):
     assert not book.wait_snapshot_wanted(0)
     waker.stop()
     run.ended()
+
+
+def test_what_a_server_says_in_its_close_stays_on_one_line(server):
+    """A log line is one line, whatever a venue writes."""
+    link, stream = opened(server)
+    run = Run(link, Book())
+    stream.raw(frame(CLOSE, b"\x03\xe9so\n2026 ERROR \x1b[2Jlong"))
+    assert run.ended().detail == "1001 so\ufffd2026 ERROR \ufffd[2Jlong"

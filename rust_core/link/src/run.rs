@@ -107,13 +107,13 @@ impl Reason {
 pub struct Ended {
     /// Why.
     pub reason: Reason,
-    /// The numbers or words behind it; may be empty.
+    /// The numbers or words behind it; may be empty. One line: what a server says in its close cannot end it.
     pub detail: String,
 }
 
 impl Ended {
     fn new(reason: Reason, detail: impl Display) -> Ended {
-        Ended { reason, detail: detail.to_string() }
+        Ended { reason, detail: detail.to_string().replace(char::is_control, "\u{FFFD}") }
     }
 }
 
