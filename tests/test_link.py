@@ -240,3 +240,33 @@ def test_what_a_server_says_in_its_close_stays_on_one_line(server):
     run = Run(link, Book())
     stream.raw(frame(CLOSE, b"\x03\xe9so\n2026 ERROR \x1b[2Jlong"))
     assert run.ended().detail == "1001 so\ufffd2026 ERROR \ufffd[2Jlong"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_server_that_reads_nothing_is_heard_and_gets_every_byte_once_it_reads(certificates, tls):
+    """What the socket does not take is kept, in order, and the run goes on meanwhile."""
+    book, waker, text = Book(), Waker(), "0123456789" * 800_000
+    with tls_server(certificates, "right") if tls else VenueServer() as server:
+        ca_file = str(certificates / "root.pem") if tls else None
+        link = Link.connect("localhost", server.port, tls=tls, ca_file=ca_file, waker=waker)
+        websocket.create_connection(f"{server.stream_base}/stream", socket=link)
+        run, stream = Run(link, book, opening=[text, "after"]), server.stream()
+        for number in range(1, 11):
+            stream.send(ticker(number, "100.00", "101.00"))
+            time.sleep(0.02)
+        until(lambda: book.counters()["frames"] == 10, "all frames")
+        opcode, payload = stream.read_frame()
+        assert (opcode, payload == text.encode()) == (TEXT, True)
+        assert stream.read_frame() == (TEXT, b"after")
+        waker.stop()
+        assert run.ended().reason == "stopped"
+
+
+def test_a_stop_ends_a_run_whose_server_reads_nothing(server):
+    """The close frame is best effort: nobody waits for the room that it would need."""
+    waker = Waker()
+    link, _ = opened(server, waker=waker)
+    run = Run(link, Book(), opening=["x" * 30_000_000])
+    time.sleep(0.2)
+    waker.stop()
+    assert run.ended(1.0).reason == "stopped"
