@@ -278,8 +278,9 @@ impl Book {
     }
 
     /// Begins to keep what `audit` needs; false if the book is not live. Ask the venue for its book after this.
-    fn begin_audit(&self) -> bool {
-        self.succession.with_market(Market::begin_audit)
+    fn begin_audit(&self, py: Python<'_>) -> bool {
+        // The feed may hold the market for as long as a whole snapshot takes.
+        py.detach(|| self.succession.with_market(Market::begin_audit))
     }
 
     /// Compares the body of a request for the book with the live one, at the same version, the best 100 levels a side.

@@ -18,7 +18,8 @@ const MESSAGE_DEADLINE_NS: i64 = 5_000_000_000;
 pub trait Sink {
     /// One whole message, received at `recv_ns` (monotonic).
     fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow;
-    /// When the newest valid frame of a book stream was received, monotonic ns; [`i64::MIN`] before the first.
+    /// When the newest frame was received that keeps the book fresh, or brings it nearer to being live, monotonic ns;
+    /// [`i64::MIN`] before the first.
     fn last_book_ns(&self) -> i64;
     /// How the book stands that this connection feeds.
     fn standing(&self) -> Standing;
