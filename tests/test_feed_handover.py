@@ -11,7 +11,7 @@ import pytest
 from test_feed import descriptors, running
 from venue_server import VenueServer, depth, frame, snapshot, until
 
-from pytrader._core import Book
+from pytrader._core import Book, Replay, Tape
 from pytrader.feed import Feed, FeedSettings
 from pytrader.pacing import Backoff, Budget
 from pytrader.venues import Binance
@@ -153,6 +153,27 @@ def test_a_connection_that_grows_old_is_replaced_again_and_again_without_a_break
         with Reader(feed.book) as reader:
             until(lambda: takeovers(feed) >= 10, "ten hand-overs", 20)
         assert reader.seen() == (0, 0)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_replay_of_many_hand_overs_takes_over_as_often_as_the_live_book_did(server, monkeypatch):
+    """On the tape no connection ends before its successor took over: there a replay would throw its book away."""
+    tape, replay = Tape(), Replay()
+
+    def taped():
+        book = Book()
+        book.set_tape(tape)
+        return book
+
+    monkeypatch.setattr("test_feed.Book", taped)
+    with Market(server), running(server, life_s=0.03) as feed:
+        until(lambda: takeovers(feed) >= 30, "thirty hand-overs", 20)
+    tape.finish()
+    while records := tape.take(0)[0]:
+        assert replay.play(records) == len(records)
+    counters = replay.counters()
+    assert counters.pop("spent_ns") > 0
+    assert counters == feed.book.counters()
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -1,12 +1,13 @@
 """The link as Python sees it: a socket's methods, TLS that cannot be loosened, and a run that ends by name."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 import websocket
 from certificates import certificate, server_context
-from venue_server import CLOSE, TEXT, VenueServer, frame, ticker, until
+from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, depth, frame, snapshot, ticker, until
 
 from pytrader._core import Book, Link, Waker
 
@@ -183,3 +184,89 @@ def test_waiting_gives_up_the_gil_and_ends_at_the_deadline(server):
     assert seen
     assert turns > 1_000
     assert 0.2 < time.monotonic() - began_s < 1.5
+
+
+def test_tops_alone_keep_no_connection_whose_depth_never_comes(server):
+    """The book cannot become live by them: it is subscribed to again after 3 s, and then left as quiet."""
+    link, stream = opened(server)
+    run, began_s = Run(link, Book(), quiet_reconnect_ms=3_600), time.monotonic()
+    seen, done = [], threading.Event()
+
+    def tick():
+        with contextlib.suppress(OSError):
+            for number in range(1, 200):
+                if done.wait(0.05):
+                    break
+                stream.send(ticker(number, "100.00", "101.00"))
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    while time.monotonic() - began_s < 6 and CLOSE not in seen:
+        opcode, payload = stream.read_frame()
+        seen.append(payload if opcode == TEXT else opcode)
+        if opcode == PING:
+            stream.raw(frame(PONG, payload))
+    done.set()
+    ticking.join(5)
+    link.stop()
+    assert run.ended().reason == "quiet"
+    assert b"again" in seen
+
+
+def test_a_snapshot_that_comes_between_two_connections_is_nobody_s(server):
+    """Were it kept, a venue that counts anew would find its every frame older than that, and the book never live."""
+    book, waker = Book(), Waker()
+    link, stream = opened(server, waker=waker)
+    run = Run(link, book)
+    stream.send(depth(899, 901, "100.00", "101.00"))
+    assert book.wait_snapshot_wanted(5_000)
+    stream.cut()
+    run.ended()
+    assert book.offer_snapshot(snapshot(900)) == "unwanted"
+    link, stream = opened(server, waker=waker)
+    run = Run(link, book)
+    stream.send(depth(9, 11, "100.00", "101.00"))
+    assert book.wait_snapshot_wanted(5_000)
+    assert book.offer_snapshot(snapshot(10)) == "posted"
+    until(lambda: book.top().synced, "a synced book")
+    assert not book.wait_snapshot_wanted(0)
+    waker.stop()
+    run.ended()
+
+
+def test_what_a_server_says_in_its_close_stays_on_one_line(server):
+    """A log line is one line, whatever a venue writes."""
+    link, stream = opened(server)
+    run = Run(link, Book())
+    stream.raw(frame(CLOSE, b"\x03\xe9so\n2026 ERROR \x1b[2Jlong"))
+    assert run.ended().detail == "1001 so\ufffd2026 ERROR \ufffd[2Jlong"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_server_that_reads_nothing_is_heard_and_gets_every_byte_once_it_reads(certificates, tls):
+    """What the socket does not take is kept, in order, and the run goes on meanwhile."""
+    book, waker, text = Book(), Waker(), "0123456789" * 800_000
+    with tls_server(certificates, "right") if tls else VenueServer() as server:
+        ca_file = str(certificates / "root.pem") if tls else None
+        link = Link.connect("localhost", server.port, tls=tls, ca_file=ca_file, waker=waker)
+        websocket.create_connection(f"{server.stream_base}/stream", socket=link)
+        run, stream = Run(link, book, opening=[text, "after"]), server.stream()
+        for number in range(1, 11):
+            stream.send(ticker(number, "100.00", "101.00"))
+            time.sleep(0.02)
+        until(lambda: book.counters()["frames"] == 10, "all frames")
+        opcode, payload = stream.read_frame()
+        assert (opcode, payload == text.encode()) == (TEXT, True)
+        assert stream.read_frame() == (TEXT, b"after")
+        waker.stop()
+        assert run.ended().reason == "stopped"
+
+
+def test_a_stop_ends_a_run_whose_server_reads_nothing(server):
+    """The close frame is best effort: nobody waits for the room that it would need."""
+    waker = Waker()
+    link, _ = opened(server, waker=waker)
+    run = Run(link, Book(), opening=["x" * 30_000_000])
+    time.sleep(0.2)
+    waker.stop()
+    assert run.ended(1.0).reason == "stopped"

@@ -50,6 +50,14 @@ def committed(desk, until):
     return events
 
 
+@pytest.mark.parametrize(("least", "most"), [(5, 4), (-1, 4), (1, 86_400_001), (2**62, 2**62)])
+def test_delays_that_no_venue_has_are_refused(least, most):
+    """Out of order, or longer than times can be added up."""
+    book = live_book()
+    with pytest.raises(ValueError, match="delays from"):
+        Simulator(book, desk_on(book), seed=1, min_delay_ms=least, max_delay_ms=most)
+
+
 def permit(desk):
     return json.loads(desk.status())["permit"]["executor"]
 

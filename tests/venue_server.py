@@ -83,8 +83,10 @@ class Stream:
             size = second & 0x7F
             if size == 126:
                 (size,) = struct.unpack(">H", self._exactly(2))
-            mask = self._exactly(4)
-            return first & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(self._exactly(size)))
+            elif size == 127:
+                (size,) = struct.unpack(">Q", self._exactly(8))
+            mask = int.from_bytes((self._exactly(4) * (size // 4 + 1))[:size])
+            return first & 0x0F, (int.from_bytes(self._exactly(size)) ^ mask).to_bytes(size)
         except (EOFError, ConnectionError):
             return None
 
@@ -95,13 +97,13 @@ class Stream:
         self._connection.close()
 
     def _exactly(self, count):
-        data = b""
+        data = bytearray()
         while len(data) < count:
             part = self._connection.recv(count - len(data))
             if not part:
                 raise EOFError
             data += part
-        return data
+        return bytes(data)
 
 
 @dataclass

@@ -238,8 +238,8 @@ impl Book {
 
     /// Offers the body of a snapshot request, from any thread.
     ///
-    /// While links drive the book: "posted", and those that want one take it from there, or "unwanted". Otherwise it is
-    /// applied at once:
+    /// From the first link on that drives the book: "posted", and those that want one take it from there, or "unwanted".
+    /// Before that it is applied at once:
     /// "bridged", "waiting" (kept until a frame joins it), "too_old" and "crossed" (fetch again), "unwanted" (the book is
     /// live already) or "refused" (see `last_refusal`).
     fn offer_snapshot(&self, py: Python<'_>, body: &[u8]) -> &'static str {
@@ -278,8 +278,9 @@ impl Book {
     }
 
     /// Begins to keep what `audit` needs; false if the book is not live. Ask the venue for its book after this.
-    fn begin_audit(&self) -> bool {
-        self.succession.with_market(Market::begin_audit)
+    fn begin_audit(&self, py: Python<'_>) -> bool {
+        // The feed may hold the market for as long as a whole snapshot takes.
+        py.detach(|| self.succession.with_market(Market::begin_audit))
     }
 
     /// Compares the body of a request for the book with the live one, at the same version, the best 100 levels a side.
@@ -294,7 +295,11 @@ impl Book {
             }
             audit
         };
-        py.detach(|| match self.succession.with_market(audit) {
+        let audited = || {
+            let _until_recorded = self.recorded.in_order();
+            self.succession.with_market(audit)
+        };
+        py.detach(|| match audited() {
             Ok(audit) => audit.word(),
             Err(error) => {
                 self.note_refusal(error);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use engine::market::{Applied, Market};
 use engine::succession::Seat;
-use engine::view::Published;
 use link::asking::Standing;
 use link::run::{Flow, Sink};
 
@@ -13,16 +12,18 @@ use crate::book::Book;
 /// Drives a book while it lives. Without a connection that takes its place, the book is unsynced when it goes.
 pub(crate) struct Driver<'a> {
     book: &'a Book,
-    published: Arc<Published>,
     seat: Seat,
     wants_snapshot: bool,
     standing: Standing,
+    /// When the newest frame came that was worth something to the book.
+    book_ns: i64,
 }
 
-/// What a market needs from its connection.
+/// What a market needs from its connection, and when it last got something.
 struct Needs {
     snapshot: bool,
     standing: Standing,
+    recv_ns: i64,
 }
 
 fn needs(market: &Market) -> Needs {
@@ -31,18 +32,23 @@ fn needs(market: &Market) -> Needs {
         (false, true) => Standing::NeedsSubscription,
         (false, false) => Standing::Waiting,
     };
-    Needs { snapshot: market.wants_snapshot(), standing }
+    Needs { snapshot: market.wants_snapshot(), standing, recv_ns: market.top().recv_ns }
 }
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(book: &'a Book, waker: &Arc<link::wake::Waker>) -> Driver<'a> {
         let (waker, seat) = (Arc::clone(waker), book.succession().enter(|id| book.recorded().begin(id)));
         book.mailbox().open(seat.id(), Box::new(move || waker.wake()));
-        Driver { book, published: book.published(), seat, wants_snapshot: false, standing: Standing::Waiting }
+        Driver { book, seat, wants_snapshot: false, standing: Standing::Waiting, book_ns: i64::MIN }
     }
 
+    /// Tops keep a live book fresh. Without one they prove nothing: they also come where the depth, or the snapshot that
+    /// it waits for, never does; there only a frame that was `kept` for a snapshot counts.
     #[inline]
-    fn state(&mut self, needs: Needs) {
+    fn state(&mut self, needs: Needs, kept: bool) {
+        if kept || self.standing == Standing::Live || needs.standing == Standing::Live {
+            self.book_ns = needs.recv_ns;
+        }
         self.standing = needs.standing;
         if self.wants_snapshot != needs.snapshot {
             self.wants_snapshot = needs.snapshot;
@@ -52,9 +58,12 @@ impl<'a> Driver<'a> {
 
     /// Takes over from the lead, if it is time to.
     fn succeed(&mut self) {
+        let recorded = self.book.recorded();
+        let in_order = recorded.in_order();
         if let Some(replaced) = self.book.succession().succeed(&mut self.seat) {
             // Its own frames come after this, by this thread; of the replaced one none is taken any more.
-            self.book.recorded().takeover(self.seat.id());
+            recorded.takeover(self.seat.id());
+            drop(in_order);
             self.book.mailbox().wake(replaced);
             self.book.succession_changed();
         }
@@ -69,7 +78,10 @@ impl Drop for Driver<'_> {
             next.into_iter().for_each(|id| recorded.takeover(id));
             recorded.end(self.seat.id());
         };
-        if let Some(next) = self.book.succession().leave(&self.seat, note) {
+        let in_order = recorded.in_order();
+        let next = self.book.succession().leave(&self.seat, note);
+        drop(in_order);
+        if let Some(next) = next {
             self.book.mailbox().wake(next);
         }
         self.book.succession_changed();
@@ -86,7 +98,7 @@ impl Sink for Driver<'_> {
             (applied, needs(market))
         });
         let Some((applied, needs)) = took else { return Flow::Replaced };
-        self.state(needs);
+        self.state(needs, applied == Applied::Buffered);
         if applied == Applied::Shutdown {
             self.on_age();
         }
@@ -97,7 +109,7 @@ impl Sink for Driver<'_> {
     }
 
     fn last_book_ns(&self) -> i64 {
-        self.seat.own_published().unwrap_or(&self.published).top().recv_ns
+        self.book_ns
     }
 
     fn standing(&self) -> Standing {
@@ -123,7 +135,7 @@ impl Sink for Driver<'_> {
         let Some(now) = book.succession().write(seat, |market| needs(market)) else { return Flow::Replaced };
         // The mailbox was told by `take`; what it was told before is out of date.
         self.wants_snapshot = !now.snapshot;
-        self.state(now);
+        self.state(now, false);
         self.succeed();
         Flow::Continue
     }

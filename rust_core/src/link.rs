@@ -166,7 +166,7 @@ impl Link {
     /// While another link drives it this one is its heir: it feeds a book of its own, and takes over once that is live
     /// and as far, if the other one wants a successor, or at once when the other one ends. A link wants one when the
     /// venue announces its shutdown and at an age of `life_s`; it goes on until it is "replaced". When a link ends and no
-    /// other one drives the book, the book is unsynced.
+    /// other one drives the book, the book is unsynced. While it is not live, tops are no book data.
     ///
     /// `opening` is sent first. `resubscribe` is sent when the server answers pings but no book data came for 3 s, and
     /// when only a subscription can make the book live, not twice within 5 s; three in vain end the connection. A

@@ -13,17 +13,25 @@ pub(crate) const UNDRIVEN: u64 = 0;
 pub(crate) enum Posted {
     /// It lies with everybody who wanted one.
     Taken,
-    /// Connections drive the book, and none wants one.
+    /// Connections drive the book, or did: none wants one now.
     Unwanted,
-    /// No connection drives the book.
+    /// No connection ever drove the book.
     Undriven,
 }
 
 /// A slot for each connection: its wish for a snapshot, and the snapshot that was left for it.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    slots: Mutex<Vec<Slot>>,
+    slots: Mutex<Slots>,
     changed: Condvar,
+}
+
+/// What was fetched for a connection is nobody's once that is gone: the next one may count its ids anew. So a book that
+/// was driven once is never undriven again.
+#[derive(Default)]
+struct Slots {
+    each: Vec<Slot>,
+    driven: bool,
 }
 
 struct Slot {
@@ -38,28 +46,31 @@ struct Slot {
 impl Mailbox {
     /// Gives a connection its slot.
     pub(crate) fn open(&self, id: u64, wake: Wake) {
-        self.slots().push(Slot { id, wake: Some(wake), wanted: false, posted: false, body: None });
+        let mut slots = self.slots();
+        slots.driven = true;
+        slots.each.retain(|slot| slot.id != UNDRIVEN);
+        slots.each.push(Slot { id, wake: Some(wake), wanted: false, posted: false, body: None });
     }
 
     /// Takes the slot back, with whatever lies there.
     pub(crate) fn close(&self, id: u64) {
-        self.slots().retain(|slot| slot.id != id);
+        self.slots().each.retain(|slot| slot.id != id);
     }
 
     /// States whether the one with this slot wants a snapshot. For changes only: it takes a lock.
     pub(crate) fn set_wanted(&self, id: u64, wanted: bool) {
         let mut slots = self.slots();
-        match slots.iter_mut().find(|slot| slot.id == id) {
-            Some(slot) => slot.wanted = wanted,
-            None if id == UNDRIVEN => slots.push(Slot { id, wake: None, wanted, posted: false, body: None }),
-            None => {}
+        if let Some(slot) = slots.of(id) {
+            slot.wanted = wanted;
+        } else if id == UNDRIVEN && !slots.driven {
+            slots.each.push(Slot { id, wake: None, wanted, posted: false, body: None });
         }
         self.changed.notify_all();
     }
 
     /// Waits until somebody wants a snapshot and has none, or `timeout` has passed.
     pub(crate) fn wait_wanted(&self, timeout: Duration) -> bool {
-        let idle = |slots: &mut Vec<Slot>| !slots.iter().any(Slot::is_due);
+        let idle = |slots: &mut Slots| !slots.each.iter().any(Slot::is_due);
         let waited = self.changed.wait_timeout_while(self.slots(), timeout, idle);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
@@ -67,12 +78,12 @@ impl Mailbox {
     /// Leaves a snapshot for every connection that wants one, and wakes it.
     pub(crate) fn post(&self, body: &[u8]) -> Posted {
         let mut slots = self.slots();
-        if slots.iter().all(|slot| slot.wake.is_none()) {
+        if !slots.driven {
             return Posted::Undriven;
         }
         let shared: Arc<[u8]> = body.into();
         let mut posted = Posted::Unwanted;
-        for slot in slots.iter_mut().filter(|slot| slot.wake.is_some() && slot.is_due()) {
+        for slot in slots.each.iter_mut().filter(|slot| slot.is_due()) {
             (slot.posted, slot.body, posted) = (true, Some(Arc::clone(&shared)), Posted::Taken);
             slot.wake();
         }
@@ -81,11 +92,11 @@ impl Mailbox {
 
     /// Takes the snapshot out and hands it to `offer`, which says whether another one is wanted then.
     pub(crate) fn take(&self, id: u64, offer: impl FnOnce(&[u8]) -> bool) {
-        let Some(body) = self.slots().iter_mut().find(|slot| slot.id == id).and_then(|slot| slot.body.take()) else {
+        let Some(body) = self.slots().of(id).and_then(|slot| slot.body.take()) else {
             return;
         };
         let wanted = offer(&body);
-        if let Some(slot) = self.slots().iter_mut().find(|slot| slot.id == id) {
+        if let Some(slot) = self.slots().of(id) {
             (slot.wanted, slot.posted) = (wanted, false);
         }
         self.changed.notify_all();
@@ -93,13 +104,19 @@ impl Mailbox {
 
     /// Wakes the connection with this slot.
     pub(crate) fn wake(&self, id: u64) {
-        if let Some(slot) = self.slots().iter().find(|slot| slot.id == id) {
+        if let Some(slot) = self.slots().of(id) {
             slot.wake();
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    fn of(&mut self, id: u64) -> Option<&mut Slot> {
+        self.each.iter_mut().find(|slot| slot.id == id)
     }
 }
 

@@ -14,6 +14,9 @@ use crate::book::Book;
 use crate::clock::now;
 use crate::desk::{Desk, at};
 
+/// A day, ms: far above any delay of a venue, and far below where sums of times end.
+const DELAY_MAX_MS: i64 = 86_400_000;
+
 /// A simulated venue between a desk and its book. Reaches no network.
 #[pyclass(frozen, module = "pytrader._core")]
 pub struct Simulator {
@@ -24,7 +27,7 @@ pub struct Simulator {
 #[pymethods]
 impl Simulator {
     /// Delays are drawn from (seed, order number) in `[min_delay_ms, max_delay_ms]`; rates are fractions × 10⁻⁸
-    /// (1 basis point is 10,000). ValueError if the delays are out of order.
+    /// (1 basis point is 10,000). ValueError if the delays are out of order, above a day, or a rate is negative.
     #[new]
     #[pyo3(signature = (book, desk, *, seed, min_delay_ms=10, max_delay_ms=100, taker_fee_e8=0, maker_fee_e8=0))]
     fn new(
@@ -36,9 +39,10 @@ impl Simulator {
         taker_fee_e8: i64,
         maker_fee_e8: i64,
     ) -> PyResult<Simulator> {
-        if !(0..=max_delay_ms).contains(&min_delay_ms) || taker_fee_e8 < 0 || maker_fee_e8 < 0 {
+        let in_order = (0..=max_delay_ms).contains(&min_delay_ms) && max_delay_ms <= DELAY_MAX_MS;
+        if !in_order || taker_fee_e8 < 0 || maker_fee_e8 < 0 {
             return Err(PyValueError::new_err(format!(
-                "delays from {min_delay_ms} to {max_delay_ms} ms are out of order, or a fee is negative"
+                "delays from {min_delay_ms} to {max_delay_ms} ms are out of order or above a day, or a fee is negative"
             )));
         }
         let rules = Rules {

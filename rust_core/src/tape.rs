@@ -1,6 +1,6 @@
 //! `Tape`: what a book is fed, on its way to a recording.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use engine::record::{Kind, Record};
@@ -59,10 +59,12 @@ impl Tape {
 }
 
 /// A book's tape, once it has one. Called under the lock of the market that is fed, so that the order on the tape is that
-/// in which the market was fed. A connection is named by the number of its seat; 0 stands for none.
+/// in which the market was fed; what changes who feeds it comes under a lock of its own, see `in_order`. A connection is
+/// named by the number of its seat; 0 stands for none.
 #[derive(Default)]
 pub(crate) struct Recorded {
     tape: OnceLock<Arc<engine::tape::Tape>>,
+    order: Mutex<()>,
 }
 
 impl Recorded {
@@ -70,6 +72,12 @@ impl Recorded {
     pub(crate) fn set(&self, tape: &Tape) -> PyResult<()> {
         let set = self.tape.set(Arc::clone(&tape.inner));
         set.map_err(|_| PyValueError::new_err("the book has a tape already"))
+    }
+
+    /// Held while a connection takes over, leaves, or its book is judged by another one, until that is on the tape: a
+    /// replaced connection that ended there before its successor took over would have ended the book of a replay.
+    pub(crate) fn in_order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]

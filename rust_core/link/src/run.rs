@@ -15,7 +15,8 @@ use std::io;
 pub trait Sink {
     /// One whole message, received at `recv_ns` (monotonic).
     fn on_message(&mut self, payload: &[u8], recv_ns: i64) -> Flow;
-    /// When the newest valid frame of a book stream was received, monotonic ns; [`i64::MIN`] before the first.
+    /// When the newest frame was received that keeps the book fresh, or brings it nearer to being live, monotonic ns;
+    /// [`i64::MIN`] before the first.
     fn last_book_ns(&self) -> i64;
     /// How the book stands that this connection feeds.
     fn standing(&self) -> Standing;
@@ -104,13 +105,13 @@ impl Reason {
 pub struct Ended {
     /// Why.
     pub reason: Reason,
-    /// The numbers or words behind it; may be empty.
+    /// The numbers or words behind it; may be empty. One line: what a server says in its close cannot end it.
     pub detail: String,
 }
 
 impl Ended {
     fn new(reason: Reason, detail: impl Display) -> Ended {
-        Ended { reason, detail: detail.to_string() }
+        Ended { reason, detail: detail.to_string().replace(char::is_control, "\u{FFFD}") }
     }
 }
 
