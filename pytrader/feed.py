@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import websocket
 
 from pytrader._core import Link, Waker
-from pytrader.fetch import FetchError, address_of, fetch, retry_after_s
+from pytrader.fetch import FetchError, Upgrading, address_of, fetch
 from pytrader.pacing import Backoff, Budget
 
 if TYPE_CHECKING:
@@ -212,6 +212,15 @@ class Feed:
             waker=waker,
         )
         try:
+            self._upgrade(Upgrading(link))
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _upgrade(self, link: Upgrading) -> None:
+        """Have the connection upgraded. Raise FetchError for a refusal, which a redirect is too."""
+        try:
             websocket.create_connection(
                 self._venue.stream_url(),
                 socket=cast("socket.socket", link),
@@ -220,17 +229,13 @@ class Feed:
                 suppress_origin=True,
                 enable_multithread=False,
             )
-        except BaseException:
-            link.close()
-            raise
-        return link
+        finally:
+            link.demand()  # whatever websocket-client makes of it
 
     def _refused(self, error: Exception) -> _Outcome:
-        if not isinstance(error, websocket.WebSocketBadStatusException):
+        if not isinstance(error, FetchError) or error.status is None:
             return _Outcome(f"{self._stream_address.authority}: {error or type(error).__name__}")
-        headers = cast("dict[str, str]", error.resp_headers or {})
-        wait_s = retry_after_s(error.status_code, headers)
-        return _Outcome(self._advised(f"HTTP {error.status_code}", error.status_code), retry_after_s=wait_s)
+        return _Outcome(self._advised(str(error), error.status), retry_after_s=error.retry_after_s)
 
     def _after(self, outcome: _Outcome) -> None:
         if self._stopped.is_set():
