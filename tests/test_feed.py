@@ -274,6 +274,19 @@ def test_a_snapshot_that_is_refused_by_place_is_shown_as_the_reason_of_an_unsync
     assert "offline market" in next(state.detail for state in feed.states if state.word == "no_snapshot")
 
 
+def test_what_hindered_a_snapshot_is_told_no_longer_once_one_has_come(server):
+    """The reason of a loss that is over is none for a pause, and a live book is not said to have no snapshot."""
+    answers = [(429, {"Retry-After": "1"}, b""), (200, {}, snapshot(10))]
+    server.rest = lambda _: answers[min(len(server.requests), 2) - 1]
+    with running(server) as feed:
+        server.stream().cut()
+        stream = server.stream()
+        go_live(feed, stream)
+        until(lambda: feed.states[-1].word == "connected", "the connection's own state")
+        assert feed.words()[-3:] == ["no_snapshot", "waiting", "connected"]
+        assert feed.states[-2].detail == "the venue's limit on requests"
+
+
 def test_a_redirect_is_not_followed(server):
     """A venue that points elsewhere is not believed."""
     with VenueServer() as elsewhere:
