@@ -96,7 +96,7 @@ def segments(folder: Path) -> list[Segment]:
     Whole segments older than every sum are those that the size bound was taking away.
     """
     sums = read_sums(folder)
-    first = min((int(name.partition(".")[0]) for name in sums), default=0)
+    first = min(map(_number, sums), default=0)
     made: dict[int, Segment] = {}
     for number, path in numbered(folder):
         name = path.name.removesuffix(".part")
@@ -112,6 +112,16 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
     """Return every segment file with its number, whole ones before torn ones of the same number."""
     found = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     return sorted((int(match[1]), path) for match, path in found)
+
+
+def next_number(folder: Path, sums: Mapping[str, str]) -> int:
+    """Return a number that no segment has, neither a file nor a sum: a sum without its file is one that was lost."""
+    known = [number for number, _ in numbered(folder)] + [_number(name) for name in sums]
+    return max(known, default=0) + 1
+
+
+def _number(name: str) -> int:
+    return int(name.partition(".")[0])
 
 
 def is_recording(folder: Path) -> bool:
@@ -165,17 +175,16 @@ class Writer:
         """Make what was written readable by others; a kill of this process cannot take it back."""
         self._put(self._pack.flush(zlib.Z_SYNC_FLUSH))
 
-    def seal(self, sums: Mapping[str, str]) -> dict[str, str]:
-        """Make the segment whole and durable; return the sums with its own."""
+    def seal(self, sums: dict[str, str]) -> None:
+        """Make the segment whole and durable, and put its own sum into `sums`, also if the disk refuses after that."""
         self._put(self._pack.flush(zlib.Z_FINISH))
         os.fsync(self._file)
         folder, name = self.path.parent, self.path.name.removesuffix(".part")
-        more = {**sums, name: self._hash.hexdigest()}
-        write_sums(folder, more)  # first, so that no whole segment is ever without
+        sums[name] = self._hash.hexdigest()
+        write_sums(folder, sums)  # first, so that no whole segment is ever without
         self.path.rename(folder / name)
         sync_folder(folder)
         self.close()
-        return more
 
     def close(self) -> None:
         """Let go of the file as it is."""
