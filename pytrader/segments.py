@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytrader.recording import ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SUMS = "SHA256SUMS"
@@ -60,12 +60,25 @@ class Segment:
         if self.sum is not None and hashlib.sha256(raw).hexdigest() != self.sum:
             raise damaged(self.path, f"its checksum is not the one in {SUMS}")
         unpack = zlib.decompressobj(GZIP)
-        try:
-            for start in range(0, len(raw), READ_BYTES):
-                yield unpack.decompress(raw[start : start + READ_BYTES])
-        except zlib.error as error:
-            if self.sum is not None:
-                raise damaged(self.path, str(error)) from None
+        for start in range(0, len(raw), READ_BYTES):
+            part, before = raw[start : start + READ_BYTES], unpack.copy()
+            try:
+                text = unpack.decompress(part)
+            except zlib.error as error:
+                if self.sum is not None:
+                    raise damaged(self.path, str(error)) from None
+                yield _until_it_breaks(before, part)
+                return
+            yield text
+
+
+def _until_it_breaks(unpack: zlib._Decompress, part: bytes) -> bytes:
+    """Return what stands before the place where a power cut left something else."""
+    text = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(part)):
+            text += unpack.decompress(part[at : at + 1])
+    return bytes(text)
 
 
 def damaged(path: Path, finding: str) -> ReplayError:
@@ -112,6 +125,13 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
     """Return every segment file with its number, whole ones before torn ones of the same number."""
     found = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     return sorted((int(match[1]), path) for match, path in found)
+
+
+def missing_of(folder: Path, files: Sequence[Segment]) -> list[int]:
+    """Return the numbers, above the first of `files`, that are not among them: left out, or named in the sums alone."""
+    there = {file.number for file in files}
+    last = max([*there, *map(_number, read_sums(folder))])
+    return [number for number in range(min(there), last + 1) if number not in there]
 
 
 def next_number(folder: Path, sums: Mapping[str, str]) -> int:
