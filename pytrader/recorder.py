@@ -161,6 +161,8 @@ class Recorder:
             writer.write(_record("lost", mono_ns, 0, orjson.dumps(lost)))
         if (book := self._book.checkpoint()) is not None:
             writer.write(_record("book", mono_ns, *book))
+        elif self._lost[0]:
+            writer.write(_record("takeover", mono_ns, 0, b""))  # which connection feeds it may be among what is lost
         writer.flush()
 
     def _flush(self) -> None:

@@ -9,12 +9,13 @@ import pytest
 from sessions import environment
 from test_recorder import LOG, SNAPSHOT, begun, shown, ticks
 
+from pytrader import recorder
 from pytrader._core import Replay, Tape
 from pytrader.playback import play
 from pytrader.recorder import Recorder
 from pytrader.recording import ReplayError
 from pytrader.replay import describe, describe_recording, report
-from pytrader.segments import segments
+from pytrader.segments import Writer, segments
 
 
 @pytest.fixture
@@ -25,6 +26,11 @@ def rotated(tmp_path):
     recording.end()
     assert len(segments(recording.folder)) > 3
     return recording
+
+
+def snapshot(update_id):
+    """Return a book with that id."""
+    return SNAPSHOT.replace(b'"lastUpdateId": 0', b'"lastUpdateId": %d' % update_id)
 
 
 def test_newest_segment_that_is_not_there_is_missed_by_its_sum(rotated):
@@ -71,6 +77,43 @@ def test_later_segment_of_another_market_is_refused(rotated, tmp_path):
     other._unlock()
     with pytest.raises(ReplayError, match="holds more markets than binance BTCUSDT"):
         play(rotated.folder)
+
+
+def told(kind, connection, payload=b""):
+    """Return one record as text."""
+    return b"%s 1 %d %d %s\n" % (kind.encode(), connection, len(payload), payload)
+
+
+def test_connection_that_changed_while_the_disk_refused_does_not_haunt_the_replay(tmp_path, monkeypatch):
+    """The book is not live when the disk is well again: the replay must not wait for an end that it was not told of."""
+    monkeypatch.setattr(recorder, "RETRY_S", 0.0)
+    recording = begun(tmp_path).recorder
+    first, second, third = (list(ticks(at, 3)) for at in (101, 201, 301))
+    healthy, well = Writer._put, [True]
+    monkeypatch.setattr(
+        Writer, "_put", lambda *_: healthy(*_) if well[0] else (_ for _ in ()).throw(OSError(28, "full"))
+    )
+
+    def feed(*rows):
+        recording._take(b"".join(told(*row) for row in rows), len(rows))
+        recording._attempt(recording._flush) if recording._writer else None
+
+    feed(("begin", 1), ("frame", 1, first[0]), ("snapshot", 1, snapshot(100)), ("frame", 1, first[1]))
+    well[0] = False
+    feed(("end", 1), ("begin", 2), ("frame", 2, second[0]))
+    well[0] = True
+    feed(("frame", 2, second[1]), ("snapshot", 2, snapshot(201)))
+    feed(("frame", 2, second[2]))
+    assert recording._book.top().sync == "live"
+    assert play(recording.folder).replay.top().sync == "live"
+    feed(("end", 2), ("begin", 3))
+    assert play(recording.folder).replay.top().sync == recording._book.top().sync == "desynced"
+    feed(("frame", 3, third[0]), ("snapshot", 3, snapshot(300)), ("frame", 3, third[1]))
+    played = play(recording.folder)
+    assert played.lost == 3
+    assert shown(played.replay) == shown(recording._book)
+    assert played.replay.top().update_id == 302
+    recording._unlock()
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 4_096, b"\xff" * 700, bytes(range(256)) * 9])
