@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OK, ERROR, USAGE, REFUSED, NO_DATA = 0, 1, 2, 3, 5
 SHOWN = 10
+SOON_S = 0.5  # a journal that works has an order in a few ms
+_LATE = "The journal does not have it yet."
 _UNKNOWN = "The outcome is not known yet; `orders` shows it when it is."
 _DATA_CODES = frozenset({"BOOK_UNSYNCED", "BOOK_STALE", "BOOK_CROSSED"})
 
@@ -67,9 +69,13 @@ class Answers:
         why = self._why_unsynced(ticket)
         if self._await_orders or ticket.untold:
             told = outcome(ticket, self._trader.market)
-            yield Answer("\n".join(filter(None, [told.text, why and f"  {why}"])), told.data, told.code)
-        elif why:
-            yield Answer(why)
+        elif not self._trader.is_durable(ticket.verdict.seq, SOON_S):
+            told = _unsaved(ticket)
+        else:  # the event's own line says it
+            if why:
+                yield Answer(why)
+            return
+        yield Answer("\n".join(filter(None, [told.text, why and f"  {why}"])), told.data, told.code)
 
     def _why_unsynced(self, ticket: Ticket) -> str:
         """Return why the book could not be trusted a moment after it was why an order was refused; mostly nothing."""
@@ -100,7 +106,7 @@ class Answers:
         """Answer once the journal has what was done."""
         if self._trader.is_durable(seq):
             return Answer(text, data)
-        late = f"{text} The journal does not have it yet."
+        late = f"{text} {_LATE}"
         return Answer(late, {**data, "error": late}, ERROR)
 
     def _listing(self, listing: grammar.Listing) -> Iterator[Answer]:
@@ -197,6 +203,12 @@ def outcome(ticket: Ticket, market: Market) -> Answer:
         facts = _refusal(ticket, events)
         texts += refusal_details(facts) if events else [str(facts["sentence"]), *refusal_details(facts)]
     return Answer("\n".join(texts), _outcome_data(ticket, events), _outcome_code(ticket, events))
+
+
+def _unsaved(ticket: Ticket) -> Answer:
+    """Say what can be said of an order that the journal does not have: a refusal is one, come of it what may."""
+    text = _UNKNOWN if ticket.accepted else f"{ticket.verdict.reason} {_LATE}"
+    return Answer(text, {"error": text}, ERROR)
 
 
 def _outcome_data(ticket: Ticket, events: list[Event]) -> dict[str, Any]:

@@ -234,11 +234,15 @@ class App:
         return self.desk.start(seed, bool(looser))
 
     def start(self) -> None:
-        """Start every thread."""
+        """Start every thread, or none: what has started is stopped if another one cannot be, or at Ctrl-C."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self.clock.obey_halt_file()  # before the first order can come
-        for worker in self._workers:
-            worker.start()
+        try:
+            self.clock.obey_halt_file()  # before the first order can come
+            for worker in self._workers:
+                worker.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> list[str]:
         """Stop every thread, last started first, and close the journal; return the names of those that did not end."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import websocket
 
 from pytrader._core import Link, Waker
-from pytrader.fetch import FetchError, address_of, fetch, retry_after_s
+from pytrader.fetch import FetchError, Upgrading, address_of, fetch
 from pytrader.pacing import Backoff, Budget
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ class Feed:
         self._went_live = 0  # how often the book had, when a snapshot was last fetched
         self._snapshots = Budget(10, 60.0)  # audits too
         self._quiet_ms = self._settings.quiet_reconnect_ms
+        self._telling = threading.Lock()  # for what stands below
+        self._connection_state: FeedState | None = None  # the connections' own, whatever hinders the snapshots
+        self._hindered = False  # what was told last is of the snapshots
 
     def run(self) -> None:
         """Connect and run, again and again, until `stop`: the body of the feed thread."""
@@ -187,6 +190,8 @@ class Feed:
         except Exception as error:  # noqa: BLE001 - however it fails, the next try is due
             return self._refused(error)
         self._say(FeedState("connected", self._venue.stream_url()))
+        with self._lock:
+            self._lost = ""
         began_s, keep_alive = clock(), self._venue.keep_alive()
         ended = link.run(
             self._book,
@@ -212,6 +217,15 @@ class Feed:
             waker=waker,
         )
         try:
+            self._upgrade(Upgrading(link))
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _upgrade(self, link: Upgrading) -> None:
+        """Have the connection upgraded. Raise FetchError for a refusal, which a redirect is too."""
+        try:
             websocket.create_connection(
                 self._venue.stream_url(),
                 socket=cast("socket.socket", link),
@@ -220,17 +234,13 @@ class Feed:
                 suppress_origin=True,
                 enable_multithread=False,
             )
-        except BaseException:
-            link.close()
-            raise
-        return link
+        finally:
+            link.demand()  # whatever websocket-client makes of it
 
     def _refused(self, error: Exception) -> _Outcome:
-        if not isinstance(error, websocket.WebSocketBadStatusException):
+        if not isinstance(error, FetchError) or error.status is None:
             return _Outcome(f"{self._stream_address.authority}: {error or type(error).__name__}")
-        headers = cast("dict[str, str]", error.resp_headers or {})
-        wait_s = retry_after_s(error.status_code, headers)
-        return _Outcome(self._advised(f"HTTP {error.status_code}", error.status_code), retry_after_s=wait_s)
+        return _Outcome(self._advised(str(error), error.status), retry_after_s=error.retry_after_s)
 
     def _after(self, outcome: _Outcome) -> None:
         if self._stopped.is_set():
@@ -242,7 +252,8 @@ class Feed:
             self._quiet_ms = self._patience_ms(outcome)
             unhurried = outcome.planned and outcome.lived_s >= PLANNED_MIN_S
             wait_s = 0.0 if unhurried else self._backoff.next_s()
-            self._next_connect_s, self._lost = self._settings.clock() + wait_s, outcome.text
+            self._next_connect_s = self._settings.clock() + wait_s
+            self._lost = "" if unhurried else outcome.text
         if outcome.planned:
             self._log.info("Feed went on with its next connection: %s", outcome.text)
         else:
@@ -269,11 +280,12 @@ class Feed:
         try:
             outcome = self._book.offer_snapshot(self._fetch(url))
             self._log.info("Snapshot fetched: %s", outcome)
+            self._hinder(None)
         except InterruptedError:
             self._log.debug("Snapshot given up: stopped")
         except FetchError as error:
             self._log.warning("Snapshot failed: %s", error)
-            self._on_state(FeedState("no_snapshot", str(error)))
+            self._hinder(FeedState("no_snapshot", str(error)))
         return asked_s
 
     def _audit(self, url: str) -> None:
@@ -328,22 +340,35 @@ class Feed:
             if wait_s <= 0:
                 return True
             wait_s = math.ceil(wait_s * 1e3) / 1e3
-            self._say(FeedState("waiting", why, wait_s))
+            tell = self._say if budget is self._connects else self._hinder
+            tell(FeedState("waiting", why, wait_s))
             self._settings.pause(self._stopped, wait_s)
         return False
 
     def _due(self, budget: Budget) -> tuple[float, str]:
         now_s = self._settings.clock()
         with self._lock:
-            held_s = self._next_connect_s - now_s if budget is self._connects else 0.0
+            connects = budget is self._connects
+            held_s = self._next_connect_s - now_s if connects else 0.0
             if max(held_s, self._barred_until_s - now_s) > 0:
-                return max(held_s, self._barred_until_s - now_s), self._lost or LIMITED
+                return max(held_s, self._barred_until_s - now_s), (self._lost if connects else "") or LIMITED
             return budget.take(now_s), LIMITED
 
     def _say(self, state: FeedState) -> None:
+        """Tell what a connection does."""
         if state.word in ("connected", "stopped"):
             self._log.info("Feed %s %s", state.word, state.detail)
-        self._on_state(state)
+        with self._telling:
+            self._connection_state, self._hindered = state, False
+            self._on_state(state)
+
+    def _hinder(self, state: FeedState | None) -> None:
+        """Tell what keeps the snapshots; None for nothing any more: what the connection does stands again."""
+        with self._telling:
+            told = state or (self._connection_state if self._hindered else None)
+            self._hindered = state is not None
+            if told is not None:
+                self._on_state(told)
 
     def _advised(self, text: str, status: int) -> str:
         advice = self._venue.advice(status)

@@ -47,7 +47,9 @@ class Seen:
     offset_ns: int | None = None  # from receive times to UTC; None when that is not known
     times: array[int] = field(default_factory=lambda: array("q"))
     lags: array[int] = field(default_factory=lambda: array("q"))
-    breaks: list[int] = field(default_factory=list)  # frames before which another run ended
+    breaks: list[int] = field(default_factory=list)  # frames before which something was not recorded
+    before: dict[str, int] = field(default_factory=dict)  # the book's counts when the recording begins
+    segment: int = 0
     size: int = 0
     timed: bool = True
     streams: dict[str, list[int]] = field(default_factory=dict)  # frames, bytes, last time, longest silence
@@ -74,17 +76,28 @@ class Seen:
             self.take(record.payload, record.recv_ns)
         elif record.kind in ("run", "segment"):
             self._begin(record.kind, orjson.loads(record.payload))
+        elif record.kind == "lost":
+            self._break()
+        elif record.kind == "book" and not self.times:
+            self.before = orjson.loads(record.payload)["counters"]
 
     def _begin(self, kind: str, facts: dict[str, Any]) -> None:
         offset_ns = int(facts["utc_offset_ns"])
         self.event_ns = _clock_of(facts["venue"])
-        if kind == "run":
-            self.breaks.append(len(self.times))
-            for row in self.streams.values():
-                row[2] = NEVER_NS  # the pause between two runs is no silence
-        # A run keeps its first offset: a clock that is set meanwhile moves no frame against another.
-        if kind == "run" or self.offset_ns is None or abs(offset_ns - self.offset_ns) > SECOND_NS:
+        # A run keeps its first offset: a clock that is adjusted meanwhile moves no frame against another. One that is
+        # set, or a machine that slept, begins anew.
+        anew = kind == "run" or self.offset_ns is None or abs(offset_ns - self.offset_ns) > SECOND_NS
+        if anew or facts["segment"] != self.segment + 1:
+            self._break()
+        if anew:
             self.offset_ns = offset_ns
+        self.segment = facts["segment"]
+
+    def _break(self) -> None:
+        """Begin anew: the time since the last frame is no silence, as nobody wrote down what came in it."""
+        self.breaks.append(len(self.times))
+        for row in self.streams.values():
+            row[2] = NEVER_NS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,26 +177,26 @@ def report(seen: Seen, counters: dict[str, int]) -> dict[str, Any]:
         "bytes": seen.size,
         "lasted_ns": lasted_ns if timed else None,
         "mean_per_second": round(len(times) * SECOND_NS / lasted_ns, 1) if timed and lasted_ns else None,
-        "peaks": {name: peak(times, width) for name, width in WINDOWS} if timed else None,
+        "peaks": {name: max(peak(times[a:b], width) for a, b in spans) for name, width in WINDOWS} if timed else None,
         "silence_ns": max(silences, default=0) if timed else None,
         "streams": {
             name: {"frames": row[0], "bytes": row[1], "silence_ns": row[3] if timed else None}
             for name, row in sorted(seen.streams.items())
         },
-        **{name: counters[name] for name in COUNTS},
+        **{name: counters[name] - seen.before.get(name, 0) for name in COUNTS},
         "inter_arrival_ns": histogram(silences) if timed else None,
         "lag_ns": {**_quantiles(seen.lags), "beyond_least": histogram(_beyond_least(seen.lags))} if seen.lags else None,
     }
 
 
 def _spans(seen: Seen) -> list[tuple[int, int]]:
-    """Return the frames of each run, as (first, behind last)."""
+    """Return the frames that nothing is missing between, as (first, behind last)."""
     marks = sorted({0, len(seen.times), *seen.breaks})
     return list(pairwise(marks))
 
 
 def _silences(seen: Seen) -> array[int]:
-    """Return the time before each frame but a run's first, ns."""
+    """Return the time before each frame but the first of its span, ns."""
     found = array("q")
     for start, end in _spans(seen):
         found.extend(max(0, seen.times[at] - seen.times[at - 1]) for at in range(start + 1, end))

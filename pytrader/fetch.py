@@ -1,5 +1,8 @@
 """One HTTP GET over a Link: a deadline for all of it, a size cap, no redirects, no proxy, and a stop from outside.
 
+Also the face that a link shows during a WebSocket upgrade. Of a refusal only the head is read, here and there: a body
+that is cut, endless or too large must not hide how long the server wants to be left alone.
+
 `urllib` limits each read and not the whole answer, and a thread inside it cannot be stopped; a Link does both, with the
 same certificate checks as the market-data socket.
 """
@@ -7,8 +10,9 @@ same certificate checks as the market-data socket.
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -99,6 +103,9 @@ def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: f
         link.send(_request(address))
         response = HTTPResponse(cast("socket.socket", _Face(link)), method="GET")
         response.begin()
+        if response.status != 200:
+            text = f"{address.authority}: HTTP {response.status} {response.reason}".rstrip()
+            raise FetchError(text, response.status, retry_after_s(response.status, response.headers))
         body = response.read(BODY_MAX + 1)
         _check(address, response, body)
         return body
@@ -118,14 +125,64 @@ def _request(address: Address) -> bytes:
 
 
 def _check(address: Address, response: HTTPResponse, body: bytes) -> None:
-    if response.status != 200:
-        wait_s = retry_after_s(response.status, response.headers)
-        text = f"{address.authority}: HTTP {response.status} {response.reason}".rstrip()
-        raise FetchError(text, response.status, wait_s)
     if len(body) > BODY_MAX:
         raise FetchError(f"{address.authority}: an answer of over {BODY_MAX} bytes")
     if response.length:
         raise FetchError(f"{address.authority}: the answer stopped {response.length} bytes early")
+
+
+class Upgrading:
+    """A link as the WebSocket client sees it while it upgrades: a socket that ends with the head of a refusal."""
+
+    def __init__(self, link: Link) -> None:
+        """Show `link`, which nobody else reads meanwhile."""
+        self._link = link
+        self._head = bytearray()
+
+    def recv(self, bufsize: int) -> bytes:
+        """Return the next bytes of the head. Raise FetchError behind one that refuses, and what the link raises."""
+        self.demand()
+        data = self._link.recv(bufsize)
+        self._head += data
+        return data
+
+    def demand(self) -> None:
+        """Raise FetchError if the head is whole and anything but a switch of protocols."""
+        if not self._head.endswith((b"\r\n\r\n", b"\n\n")):
+            return
+        first, _, fields = bytes(self._head).partition(b"\n")
+        match = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first)
+        if match is None or (status := int(match[1])) == 101:
+            return
+        try:
+            wait_s = retry_after_s(status, parse_headers(io.BytesIO(fields)))
+        except HTTPException:
+            wait_s = retry_after_s(status, {})
+        raise FetchError(f"HTTP {status}", status, wait_s)
+
+    def send(self, data: bytes) -> int:
+        """Write all of `data`."""
+        return self._link.send(data)
+
+    def gettimeout(self) -> float:
+        """Return the seconds given to the upgrade."""
+        return self._link.gettimeout()
+
+    def settimeout(self, value: float | None) -> None:
+        """Give the rest of the upgrade `value` seconds; None changes nothing."""
+        self._link.settimeout(value)
+
+    def shutdown(self, how: int) -> None:
+        """End the connection."""
+        self._link.shutdown(how)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._link.close()
+
+    def fileno(self) -> int:
+        """Return the socket's number."""
+        return self._link.fileno()
 
 
 class _Face:

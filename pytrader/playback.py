@@ -9,10 +9,10 @@ import orjson
 
 from pytrader._core import Replay
 from pytrader.recording import ReplayError
-from pytrader.segments import Record, Segment, damaged, records, segments
+from pytrader.segments import Record, Segment, damaged, missing_of, records, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 FORMAT = 1
@@ -27,6 +27,7 @@ class Played:
     symbol: str
     replay: Replay
     files: list[Segment]
+    frames: int = 0  # in these files; the book's own count may go further back
     runs: int = 0
     connections: int = 0
     lost: int = 0  # records that the recording says it has not
@@ -78,19 +79,21 @@ def play(folder: Path, tops: IO[str] | None = None, each: Callable[[Record], Non
         raise ReplayError(f"{folder}: no segment that can be read")
     header = _header(files)
     replay = Replay(header["venue"], header["symbol"], tops=tops is not None)
-    played = Played(folder, header["venue"], header["symbol"], replay, files)
-    for last, file in zip([None, *files], files, strict=False):
-        if last is not None and file.number != last.number + 1:
-            played.missing += range(last.number + 1, file.number)
+    played = Played(folder, header["venue"], header["symbol"], replay, files, missing=missing_of(folder, files))
+    for file in files:
+        if file.number - 1 in played.missing:
             replay.disconnect()
         for text, found in whole_records(file):
+            for record in found:
+                _note(played, file, record)
             _feed(played, file, text)
             if tops is not None:
                 tops.write(replay.take_tops())
-            for record in found:
-                _note(played, record)
-                if each is not None:
+            if each is not None:
+                for record in found:
                     each(record)
+    if files[-1].number + 1 in played.missing:
+        replay.disconnect()
     played.torn = [file.path.name for file in files if file.sum is None]
     return played
 
@@ -131,17 +134,25 @@ def _feed(played: Played, file: Segment, text: bytes) -> None:
     assert taken == len(text)
 
 
-def _note(played: Played, record: Record) -> None:
-    if record.kind == "run":
-        played.runs += 1
-        facts = _facts(record)
-        if (facts.get("venue"), facts.get("symbol")) != (played.venue, played.symbol):
-            raise ReplayError(f"{played.folder}: holds more markets than {played.market}")
+def _note(played: Played, file: Segment, record: Record) -> None:
+    if record.kind == "frame":
+        played.frames += 1
+    elif record.kind in ("run", "segment"):
+        played.runs += record.kind == "run"
+        _demand_place(played, file, _facts(record))
     elif record.kind == "begin":
         played.connections += 1
     elif record.kind == "lost":
         played.lost += int(_facts(record).get("records", 0))
         played.lost_places += 1
+
+
+def _demand_place(played: Played, file: Segment, facts: Mapping[str, Any]) -> None:
+    """Refuse a segment of another market, or one that stands in another one's place."""
+    if (facts.get("venue"), facts.get("symbol")) != (played.venue, played.symbol):
+        raise ReplayError(f"{played.folder}: holds more markets than {played.market}")
+    if facts.get("segment") != file.number:
+        raise damaged(file.path, f"it was segment {facts.get('segment')}, and has another name now")
 
 
 def _facts(record: Record) -> dict[str, Any]:

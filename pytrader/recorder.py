@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytrader._core import Replay
-from pytrader.segments import Writer, numbered, read_sums, sync_folder, write_sums
+from pytrader.recording import ReplayError
+from pytrader.segments import Writer, next_number, numbered, read_sums, sync_folder, write_sums
 
 if TYPE_CHECKING:
     import logging
@@ -58,8 +59,12 @@ class Recorder:
         self._lost = [0, 0]  # those that certainly did not, since the last mark
         self._flushed_s = self._retry_s = float("-inf")
         self._lock = _take_folder(self.folder)
-        self._sums = read_sums(self.folder)
-        self._next = max((number for number, _ in numbered(self.folder)), default=0) + 1
+        try:
+            self._sums = read_sums(self.folder)
+            self._next = next_number(self.folder, self._sums)
+        except (ReplayError, OSError) as error:
+            self._unlock()
+            raise RecorderError(f"recording {self.folder}: {error}; or give another --record") from error
 
     def run(self) -> None:
         """Record until `stop`; the body of a thread."""
@@ -134,14 +139,16 @@ class Recorder:
         self._lost = [self._lost[0] + count, self._lost[1] + size]
 
     def _begin(self) -> None:
+        # A disk that refuses may refuse to take a file away, too: its number is then used up.
+        self._next = max(self._next, next_number(self.folder, self._sums))
         writer = Writer(self.folder, self._next, LEVEL)
         try:
             self._head(writer)
+            sync_folder(self.folder)
         except OSError:
             writer.close()
             writer.path.unlink()
             raise
-        sync_folder(self.folder)
         self._writer, self._lost, self._begun = writer, [0, 0], True
         self._next += 1
 
@@ -154,6 +161,8 @@ class Recorder:
             writer.write(_record("lost", mono_ns, 0, orjson.dumps(lost)))
         if (book := self._book.checkpoint()) is not None:
             writer.write(_record("book", mono_ns, *book))
+        elif self._lost[0]:
+            writer.write(_record("takeover", mono_ns, 0, b""))  # which connection feeds it may be among what is lost
         writer.flush()
 
     def _flush(self) -> None:
@@ -165,7 +174,7 @@ class Recorder:
 
     def _seal(self) -> None:
         if self._writer is not None:
-            self._sums = self._writer.seal(self._sums)
+            self._writer.seal(self._sums)
             self._writer, self._unsure = None, [0, 0]
             self._keep_to_the_bound()
 

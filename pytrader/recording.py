@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from itertools import islice, repeat
 from typing import IO, TYPE_CHECKING, cast
 
@@ -22,7 +23,7 @@ class ReplayError(Exception):
 
 def blocks(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, list[int]]]:
     """Yield whole lines in large blocks, each with its frames' receive times; the two must have the same length."""
-    while read := lines.readlines(READ_BYTES):
+    while read := _lines(lines):
         block = [line for line in read if line.strip()]
         stamps = [] if times is None else [int(line) for line in islice(times, len(block))]
         if times is not None and len(stamps) != len(block):
@@ -30,6 +31,13 @@ def blocks(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, l
         yield b"".join(block), stamps
     if times is not None and times.read(64).strip():
         raise ReplayError(f"more receive times than frames in {times.name}")
+
+
+def _lines(lines: IO[bytes]) -> list[bytes]:
+    try:
+        return lines.readlines(READ_BYTES)
+    except zlib.error as error:  # gzip turns other damage into an OSError or EOFError, and lets this pass
+        raise ReplayError(f"{lines.name} is damaged: {error}") from None
 
 
 def open_lines(path: Path) -> IO[bytes]:
@@ -42,7 +50,10 @@ def open_lines(path: Path) -> IO[bytes]:
 def read_bytes(path: Path) -> bytes:
     """Return a whole file, unzipped if it is gzip."""
     with open_lines(path) as file:
-        return file.read()
+        try:
+            return file.read()
+        except zlib.error as error:
+            raise ReplayError(f"{path} is damaged: {error}") from None
 
 
 def frames(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, int | None]]:

@@ -74,7 +74,7 @@ def _run_recordings(arguments: argparse.Namespace) -> int:
             out = None if arguments.tops is None else stack.enter_context(arguments.tops.open("w", encoding="ascii"))
             played = play(folder, out)
         if arguments.json:
-            print(orjson.dumps({**report(played.replay), **played.facts()}).decode())
+            print(orjson.dumps({**report(played.replay, played.frames), **played.facts()}).decode())
         else:
             print(describe_recording(played))
     return 0
@@ -82,7 +82,7 @@ def _run_recordings(arguments: argparse.Namespace) -> int:
 
 def describe_recording(played: Played) -> str:
     """Return the report of one recorded market for a person."""
-    return "\n".join([f"Market    {played.market}", *played.notes(), describe(played.replay)])
+    return "\n".join([f"Market    {played.market}", *played.notes(), describe(played.replay, played.frames)])
 
 
 def replay_files(
@@ -109,8 +109,11 @@ def replay_files(
     return replay
 
 
-def report(replay: Replay) -> dict[str, object]:
-    """Return what happened, as the JSON report has it: every frame is either applied or ignored."""
+def report(replay: Replay, timed: int | None = None) -> dict[str, object]:
+    """Return what happened, as the JSON report has it: every frame is either applied or ignored.
+
+    `timed` is how many frames went through here, where the book's counts go further back than the recording.
+    """
     counters = replay.counters()
     frames, applied = counters["frames"], counters["applied"]
     kept = {name: counters[name] for name in ("gaps", "resyncs", "crossed", "bid_levels", "ask_levels")}
@@ -120,7 +123,7 @@ def report(replay: Replay) -> dict[str, object]:
         "ignored": frames - applied,
         **kept,
         "top": top_fields(replay.top()),
-        "ns_per_frame": counters["spent_ns"] // max(frames, 1),
+        "ns_per_frame": counters["spent_ns"] // max(frames if timed is None else timed, 1),
     }
 
 
@@ -136,9 +139,9 @@ def top_fields(top: Top) -> dict[str, object]:
     }
 
 
-def describe(replay: Replay) -> str:
-    """Return the report for a person."""
-    row, counters, top = report(replay), replay.counters(), top_fields(replay.top())
+def describe(replay: Replay, timed: int | None = None) -> str:
+    """Return the report for a person; `timed` as in `report`."""
+    row, counters, top = report(replay, timed), replay.counters(), top_fields(replay.top())
     split = f"{row['applied']} applied, {row['ignored']} ignored ({counters['refused']} of them malformed)"
     doubts = f"{row['gaps']} gaps, {row['resyncs']} resyncs, {row['crossed']} crossed"
     best = f"{top['bid_size']} @ {top['bid']} | {top['ask_size']} @ {top['ask']}"

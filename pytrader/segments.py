@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytrader.recording import ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SUMS = "SHA256SUMS"
@@ -60,12 +60,25 @@ class Segment:
         if self.sum is not None and hashlib.sha256(raw).hexdigest() != self.sum:
             raise damaged(self.path, f"its checksum is not the one in {SUMS}")
         unpack = zlib.decompressobj(GZIP)
-        try:
-            for start in range(0, len(raw), READ_BYTES):
-                yield unpack.decompress(raw[start : start + READ_BYTES])
-        except zlib.error as error:
-            if self.sum is not None:
-                raise damaged(self.path, str(error)) from None
+        for start in range(0, len(raw), READ_BYTES):
+            part, before = raw[start : start + READ_BYTES], unpack.copy()
+            try:
+                text = unpack.decompress(part)
+            except zlib.error as error:
+                if self.sum is not None:
+                    raise damaged(self.path, str(error)) from None
+                yield _until_it_breaks(before, part)
+                return
+            yield text
+
+
+def _until_it_breaks(unpack: zlib._Decompress, part: bytes) -> bytes:
+    """Return what stands before the place where a power cut left something else."""
+    text = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(part)):
+            text += unpack.decompress(part[at : at + 1])
+    return bytes(text)
 
 
 def damaged(path: Path, finding: str) -> ReplayError:
@@ -96,7 +109,7 @@ def segments(folder: Path) -> list[Segment]:
     Whole segments older than every sum are those that the size bound was taking away.
     """
     sums = read_sums(folder)
-    first = min((int(name.partition(".")[0]) for name in sums), default=0)
+    first = min(map(_number, sums), default=0)
     made: dict[int, Segment] = {}
     for number, path in numbered(folder):
         name = path.name.removesuffix(".part")
@@ -112,6 +125,23 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
     """Return every segment file with its number, whole ones before torn ones of the same number."""
     found = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     return sorted((int(match[1]), path) for match, path in found)
+
+
+def missing_of(folder: Path, files: Sequence[Segment]) -> list[int]:
+    """Return the numbers, above the first of `files`, that are not among them: left out, or named in the sums alone."""
+    there = {file.number for file in files}
+    last = max([*there, *map(_number, read_sums(folder))])
+    return [number for number in range(min(there), last + 1) if number not in there]
+
+
+def next_number(folder: Path, sums: Mapping[str, str]) -> int:
+    """Return a number that no segment has, neither a file nor a sum: a sum without its file is one that was lost."""
+    known = [number for number, _ in numbered(folder)] + [_number(name) for name in sums]
+    return max(known, default=0) + 1
+
+
+def _number(name: str) -> int:
+    return int(name.partition(".")[0])
 
 
 def is_recording(folder: Path) -> bool:
@@ -165,17 +195,16 @@ class Writer:
         """Make what was written readable by others; a kill of this process cannot take it back."""
         self._put(self._pack.flush(zlib.Z_SYNC_FLUSH))
 
-    def seal(self, sums: Mapping[str, str]) -> dict[str, str]:
-        """Make the segment whole and durable; return the sums with its own."""
+    def seal(self, sums: dict[str, str]) -> None:
+        """Make the segment whole and durable, and put its own sum into `sums`, also if the disk refuses after that."""
         self._put(self._pack.flush(zlib.Z_FINISH))
         os.fsync(self._file)
         folder, name = self.path.parent, self.path.name.removesuffix(".part")
-        more = {**sums, name: self._hash.hexdigest()}
-        write_sums(folder, more)  # first, so that no whole segment is ever without
+        sums[name] = self._hash.hexdigest()
+        write_sums(folder, sums)  # first, so that no whole segment is ever without
         self.path.rename(folder / name)
         sync_folder(folder)
         self.close()
-        return more
 
     def close(self) -> None:
         """Let go of the file as it is."""

@@ -73,3 +73,26 @@ def test_an_order_refused_for_the_book_says_why_it_is_not_synchronised(tmp_path,
     assert trader.top().doubt == "gap"
     (answer,) = answers.to(parse("buy 0.01"))
     assert answer.text.splitlines()[-1].strip() in {"the book is desynced (gap)", "the book is buffering (gap)"}
+
+
+@pytest.mark.parametrize("journal", ["down", "silent"])
+def test_at_the_prompt_an_order_that_the_journal_cannot_take_is_answered_on_the_spot(trader, journal):
+    """Its line comes with the journal's commit, which may be hours away: a refusal is told, an acceptance is not."""
+    prompt = Answers(trader, lambda _: None, await_orders=False)
+    if journal == "down":
+        trader.desk.set_journal(healthy=False)
+        (answer,) = prompt.to(parse("buy 0.01"))
+        assert answer.text == "Order rejected: The journal cannot be written. The journal does not have it yet."
+        return
+    (answer,) = prompt.to(parse("buy 9"))
+    assert answer.text.startswith("Order rejected: Notional exceeds")
+    assert answer.text.endswith(". The journal does not have it yet.")
+    (answer,) = prompt.to(parse("buy 0.01"))
+    assert answer.text == "The outcome is not known yet; `orders` shows it when it is."
+
+
+def test_at_the_prompt_an_order_in_the_journal_is_told_by_its_own_line_alone(trader):
+    """Nothing is said twice."""
+    prompt = Answers(trader, lambda _: None, await_orders=False)
+    trader.submit, decide = lambda order: (decide(order), commit(trader))[0], trader.submit
+    assert list(prompt.to(parse("buy 9"))) == list(prompt.to(parse("buy 0.01"))) == []

@@ -109,6 +109,23 @@ def test_engine_that_was_never_started_can_be_stopped(engine, tmp_path):
     Journal.open(tmp_path / PROFILE).close()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_start_that_fails_half_way_leaves_no_thread(engine, tmp_path, monkeypatch, error):
+    """Without it they would keep the process, which nobody could stop any more."""
+    before, real = set(threading.enumerate()), Worker.start
+
+    def start(worker):
+        if worker.name == "feed-binance":
+            raise error
+        real(worker)
+
+    monkeypatch.setattr(Worker, "start", start)
+    with pytest.raises(type(error)), engine():
+        pass
+    assert set(threading.enumerate()) == before
+    Journal.open(tmp_path / PROFILE).close()
+
+
 def test_thread_that_does_not_stop_is_named_and_keeps_its_journal(engine, monkeypatch):
     """The others end; nothing is closed under the late one's feet."""
     monkeypatch.setattr(composition, "JOIN_S", 0.2)

@@ -217,6 +217,29 @@ def test_retry_after_is_obeyed(server):
     assert server.upgrades[1].at_s - server.upgrades[0].at_s >= 2.0
 
 
+@pytest.mark.parametrize("body", [b"", b"too", b"x" * 100_000])
+def test_retry_after_is_obeyed_whatever_becomes_of_the_body(server, body):
+    """A body that is cut, or larger than an upgrade may be, does not hide the status and the wait in its head."""
+    head = refusal(429, "Retry-After: 300").replace(b"Content-Length: 0", b"Content-Length: 120000")
+    server.upgrade = lambda _: head + body
+    with running(server) as feed:
+        until(lambda: "waiting" in feed.words(), "a pause")
+        (state,) = [state for state in feed.states if state.word == "waiting"]
+        assert state.wait_s > 200
+        assert "HTTP 429" in state.detail
+    assert len(server.upgrades) == 1
+
+
+@pytest.mark.parametrize("body", ["cut", "none"])
+def test_a_ban_without_its_whole_body_is_a_ban(server, body):
+    """The wait stands in the head of the answer to a snapshot's request."""
+    fields = {"cut": {"Content-Length": "500"}, "none": {"Transfer-Encoding": "chunked"}}[body]
+    server.rest = lambda _: (418, {"Retry-After": "300", **fields}, b"")
+    with running(server) as feed:
+        server.stream().send(depth(9, 11, "100.00", "101.00"))
+        until(lambda: feed.feed._barred_s() > 200, "the ban")
+
+
 def test_a_ban_on_a_snapshot_holds_connects_back_too(server):
     """418 bars the whole venue: neither thread asks again before it is over."""
     server.rest = lambda _: (418, {"Retry-After": "300"}, b"")
@@ -251,12 +274,27 @@ def test_a_snapshot_that_is_refused_by_place_is_shown_as_the_reason_of_an_unsync
     assert "offline market" in next(state.detail for state in feed.states if state.word == "no_snapshot")
 
 
+def test_what_hindered_a_snapshot_is_told_no_longer_once_one_has_come(server):
+    """The reason of a loss that is over is none for a pause, and a live book is not said to have no snapshot."""
+    answers = [(429, {"Retry-After": "1"}, b""), (200, {}, snapshot(10))]
+    server.rest = lambda _: answers[min(len(server.requests), 2) - 1]
+    with running(server) as feed:
+        server.stream().cut()
+        stream = server.stream()
+        go_live(feed, stream)
+        until(lambda: feed.states[-1].word == "connected", "the connection's own state")
+        assert feed.words()[-3:] == ["no_snapshot", "waiting", "connected"]
+        assert feed.states[-2].detail == "the venue's limit on requests"
+
+
 def test_a_redirect_is_not_followed(server):
     """A venue that points elsewhere is not believed."""
     with VenueServer() as elsewhere:
         server.upgrade = lambda _: refusal(302, f"Location: {elsewhere.stream_base}/")
         with running(server) as feed:
             until(lambda: "waiting" in feed.words(), "a pause")
+            assert "connected" not in feed.words()
+            assert "HTTP 302" in next(state.detail for state in feed.states if state.word == "waiting")
         assert not elsewhere.upgrades
 
 

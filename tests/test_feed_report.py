@@ -8,10 +8,11 @@ import types
 import pytest
 from conftest import Recordings
 from sessions import environment
-from test_recorder import begun, depth
+from test_recorder import begun, depth, ticks
 
 from pytrader import feed_report
 from pytrader.feed_report import Seen, bars, histogram, peak, stream_of
+from pytrader.segments import records, segments
 
 FIRST = "binance/spot_btcusdt_20240808T2354_combined"
 MS = 1_000_000
@@ -84,6 +85,72 @@ def test_pause_between_two_runs_is_no_silence(tmp_path):
     row = row_of(tmp_path)
     assert row["runs"] == 2
     assert row["silence_ns"] < MS
+
+
+def record(kind, recv_ns, payload):
+    """Return one record as text."""
+    return b"%s %d 1 %d %s\n" % (kind.encode(), recv_ns, len(payload), payload)
+
+
+def seen_of(*rows):
+    """Return what is seen of records, each (kind, receive time, payload or the facts of a segment)."""
+    seen = Seen()
+    for kind, recv_ns, *more in rows:
+        payload = b"{}"
+        if kind in ("run", "segment"):
+            number, offset_ns = more
+            payload = json.dumps({"venue": "binance", "segment": number, "utc_offset_ns": offset_ns}).encode()
+        seen.note(records(record(kind, recv_ns, payload))[0][0])
+    return seen
+
+
+COUNTERS = dict.fromkeys(feed_report.COUNTS, 0)
+S = 1_000 * MS
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [("lost", 1 * S)],
+        [("segment", 60 * S, 3, 0)],
+        [("segment", 60 * S, 2, 3_600 * S)],
+        [("segment", 60 * S, 2, -3_600 * S)],
+        [("run", 60 * S, 2, -3_600 * S)],
+    ],
+)
+def test_time_that_was_not_recorded_is_no_silence_and_joins_no_two_frames(between):
+    """Lost records, a segment that is not there, a clock that was set by an hour: rates are those of what is there."""
+    first = [("frame", at * 100 * MS) for at in range(10)]
+    then = [("frame", 60 * S + at * 100 * MS) for at in range(10)]
+    row = feed_report.report(seen_of(("run", 0, 1, 0), *first, *between, *then), COUNTERS)
+    assert (row["silence_ns"], row["streams"]["other"]["silence_ns"]) == (100 * MS, 100 * MS)
+    assert row["peaks"] == {"second": 10, "100_ms": 1, "10_ms": 1, "1_ms": 1}
+    assert (row["lasted_ns"], row["mean_per_second"]) == (1_800 * MS, 11.1)
+    assert sum(count for _, count in row["inter_arrival_ns"]) == 18
+
+
+def test_segment_that_follows_joins_the_frames_before_it():
+    """An adjusted clock moves nothing: the silence is what the receive times say."""
+    rows = [("run", 0, 1, 0), ("frame", 0), ("segment", 1, 2, 40 * MS), ("frame", 700 * MS)]
+    assert feed_report.report(seen_of(*rows), COUNTERS)["silence_ns"] == 700 * MS
+
+
+def test_counts_are_those_of_the_frames_that_are_left(tmp_path):
+    """A bounded recording begins with the counts of what went before: gaps of frames that are gone are not its own."""
+    recording = begun(tmp_path, max_mb=8)
+    recording.book.apply(depth(12, 12), 5)  # one is missing
+    recording.book.apply(depth(13, 13), 6)
+    recording.book.offer_snapshot(
+        json.dumps({"lastUpdateId": 11, "bids": [["99", "1"]], "asks": [["101", "1"]]}).encode()
+    )
+    recording.feed(ticks(14, 4_000), every=500)
+    recording.end()
+    whole = row_of(tmp_path)
+    assert (whole["gaps"], whole["resyncs"], whole["snapshots"]) == (1, 1, 2)
+    segments(recording.folder)[0].path.unlink()
+    rest = row_of(tmp_path)
+    assert (rest["gaps"], rest["resyncs"], rest["snapshots"], rest["oldest_gone"]) == (0, 0, 0, 1)
+    assert rest["frames"] < whole["frames"]
 
 
 def test_report_for_a_person_names_everything(tmp_path):

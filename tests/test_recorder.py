@@ -17,6 +17,7 @@ from failing import COMPILER, Disk, compiler
 from sessions import PROFILE, environment, on, running
 
 from pytrader import recorder as module
+from pytrader import segments as segment_files
 from pytrader._core import Book, Replay, Tape
 from pytrader.app import App
 from pytrader.playback import play, whole_records
@@ -386,6 +387,66 @@ def test_disk_that_refuses_costs_counted_records_and_never_the_recorder(tmp_path
     assert (played.lost, played.lost_places) == (10, 1)
     assert shown(played.replay) == shown(recording.book)
     assert played.replay.counters()["resyncs"] == 1
+
+
+@pytest.mark.parametrize("cannot", ["sync", "take away"])
+def test_disk_that_refuses_only_around_the_beginning_of_a_segment_ends_no_recording(tmp_path, monkeypatch, cannot):
+    """The file that was begun may be left there: the next one has a number of its own."""
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    recording = begun(tmp_path)
+    sync, broken = module.sync_folder, [True]
+
+    def refusing(folder):
+        if broken[0]:
+            raise OSError(5, "Input/output error")
+        sync(folder)
+
+    monkeypatch.setattr(module, "sync_folder", refusing)
+    if cannot == "take away":
+        monkeypatch.setattr(Path, "unlink", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    recording.write()
+    assert len(list(Path("/proc/self/fd").iterdir())) == held
+    monkeypatch.setattr(module, "sync_folder", sync)
+    broken[0] = False
+    recording.feed(ticks(11, 5))
+    recording.end()
+    played = play(recording.folder)
+    assert played.lost > 0
+    assert shown(played.replay) == shown(recording.book)
+
+
+def test_disk_that_refuses_behind_the_renaming_of_a_segment_damages_none(tmp_path, monkeypatch):
+    """The sum stays with the segment that has its name already."""
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    recording = begun(tmp_path)
+    recording.write()
+    sync = segment_files.sync_folder
+
+    def refusing(_):
+        monkeypatch.setattr(segment_files, "sync_folder", sync)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(segment_files, "sync_folder", refusing)
+    recording.recorder._attempt(recording.recorder._seal)
+    recording.feed(ticks(11, 5))
+    recording.end()
+    played = play(recording.folder)
+    assert [file.path.name for file in played.files] == ["000001.rec.gz", "000002.rec.gz"]
+    assert shown(played.replay) == shown(recording.book)
+
+
+def test_damaged_sums_are_named_before_anything_runs(tmp_path):
+    """One sentence; the folder is left free."""
+    recording = begun(tmp_path)
+    recording.end()
+    sums = recording.folder / "SHA256SUMS"
+    whole = sums.read_text()
+    sums.write_text("nonsense\n")
+    with pytest.raises(RecorderError, match=r"SHA256SUMS is damaged: 'nonsense' .* put back a copy; or give another"):
+        Recording(tmp_path)
+    sums.write_text(whole)
+    begun(tmp_path).end()
 
 
 def test_full_disk_stops_neither_trading_nor_the_recording_that_follows(market, tmp_path):

@@ -7,6 +7,7 @@ use crate::desk::client_id::ClientId;
 use crate::desk::trade_id::TradeId;
 use crate::risk::{Assets, Breach, Breaches, Clause, Instrument, Limits, Reason};
 use crate::units::{Money, Now, Price, Qty, Side};
+use crate::view::Doubt;
 
 /// How long an order may live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,15 +98,18 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Words the refusal: one sentence with all breaches; a latch or a halt names the way out.
+    /// Words the refusal: one sentence with all breaches; a latch or a halt names the way out, a book that is not
+    /// synchronised its `doubt`.
     pub fn new(
         request: OrderRequest,
         breaches: &Breaches,
         largest: Option<Qty>,
         halt: Option<&Halt>,
+        doubt: Doubt,
         assets: &Assets,
     ) -> Refused {
-        let mut clauses: Vec<String> = breaches.rows().iter().map(|breach| clause(breach, halt, assets)).collect();
+        let clause = |breach| clause(breach, halt, doubt, assets);
+        let mut clauses: Vec<String> = breaches.rows().iter().map(clause).collect();
         if let Some(first) = clauses.first_mut() {
             first[..1].make_ascii_uppercase();
         }
@@ -116,10 +120,12 @@ impl Refused {
     }
 }
 
-fn clause(breach: &Breach, halt: Option<&Halt>, assets: &Assets) -> String {
+fn clause(breach: &Breach, halt: Option<&Halt>, doubt: Doubt, assets: &Assets) -> String {
+    let words = Clause(breach, assets);
     match (breach.code, halt) {
         (Reason::Halted, Some(halt)) => format!("trading is halted ({}: {})", halt.cause, halt.detail),
-        _ => Clause(breach, assets).to_string(),
+        (Reason::BookUnsynced, _) if doubt != Doubt::None => format!("{words} ({})", doubt.word()),
+        _ => words.to_string(),
     }
 }
 

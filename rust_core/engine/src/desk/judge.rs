@@ -138,7 +138,7 @@ fn price(state: &State, side: Side, quote: &Quote, view: &View, breaches: &mut B
 fn refused(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &Breaches) -> Box<Refused> {
     let largest = breaches.only_about_size().then(|| largest(desk, request, now, view)).flatten();
     let state = &desk.state;
-    Box::new(Refused::new(*request, breaches, largest, state.halted.as_ref(), &state.assets()))
+    Box::new(Refused::new(*request, breaches, largest, state.halted.as_ref(), view.top.doubt, &state.assets()))
 }
 
 /// The largest quantity that passes the notional, the position limit and the price band, cut to a whole lot; `None`

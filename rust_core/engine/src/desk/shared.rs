@@ -16,7 +16,7 @@ use crate::queue::Queue;
 use crate::risk::{Assets, Breach, Breaches, Limits, Loosened, Reason};
 use crate::sync::{Mutex, MutexGuard, hold};
 use crate::units::{Now, Qty, Side};
-use crate::view::{TopOfBook, View};
+use crate::view::{Doubt, TopOfBook, View};
 use crate::wake::Signal;
 
 /// Events that may wait for the journal. The last quarter is kept for what already left the desk.
@@ -270,5 +270,5 @@ fn refusal(request: &OrderRequest, breach: Breach) -> Outcome {
     let mut breaches = Breaches::default();
     breaches.add(breach.code, breach.value, breach.limit, breach.headroom);
     let assets = Assets { base: "BTC".into(), quote: "USDT".into() };
-    Outcome::Refused(Box::new(Refused::new(*request, &breaches, None, None, &assets)))
+    Outcome::Refused(Box::new(Refused::new(*request, &breaches, None, None, Doubt::None, &assets)))
 }

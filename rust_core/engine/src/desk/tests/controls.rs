@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::published::Published;
+use crate::view::Doubt;
 use crate::wake::{CrossWatch, Signal};
 
 const TESTS: &[(Control, fn())] = &[
@@ -149,6 +150,17 @@ fn blocks_both(spoil: impl Fn(&mut Room), code: Reason) {
 fn test_book_unsynced_blocks_at_the_decision_and_at_release() {
     for sync in [Sync::Empty, Sync::Buffering, Sync::Desynced] {
         blocks_both(|room| room.view.top.sync = sync, Reason::BookUnsynced);
+    }
+}
+
+#[test]
+fn a_refusal_for_the_book_names_what_is_doubted_where_something_is() {
+    let said = [(Doubt::None, ""), (Doubt::Gap, " (gap)"), (Doubt::Disconnected, " (disconnected)")];
+    for (doubt, words) in said {
+        let mut room = Room::new();
+        (room.view.top.sync, room.view.top.doubt) = (Sync::Desynced, doubt);
+        let Outcome::Refused(refused) = room.run(Command::Submit(order(Side::Buy, "1")), 0) else { panic!() };
+        assert_eq!(refused.sentence, format!("Order rejected: The book is not synchronised{words}."));
     }
 }
 
