@@ -154,7 +154,10 @@ def has(whole, part):
     return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
 
 
-@pytest.mark.parametrize(("kind", "counter"), [("drop", "gaps"), ("crossed", "crossed"), ("badjson", "refused")])
+COSTLY = [("drop", "gaps"), ("reorder", "gaps"), ("crossed", "crossed"), ("badjson", "refused"), ("badutf8", "refused")]
+
+
+@pytest.mark.parametrize(("kind", "counter"), COSTLY)
 @pytest.mark.parametrize("name", VENUES)
 def test_a_lost_a_crossing_and_a_damaged_frame_cost_the_book_and_a_fresh_one_is_swapped_in(market, name, kind, counter):
     """Each is counted by name; on a connection of its own, as one asks for its book again at most each 5 s."""
