@@ -13,10 +13,12 @@ CARGO_MUTANTS := 27.1.0
 # A Python 2.7 with autobahntestsuite; see docs/conformance.md.
 AUTOBAHN ?= python2.7
 CORE := pytrader/_core.abi3.so
+CLIENTS := target/clients
 # Folders are listed too: their time changes when a file is added or removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
 # Scripts in .venv name it by its full path: in a clone that was moved, or without its Python, it is made anew.
 MADE_FOR := $(shell $(BIN)/python -c '' 2>/dev/null && cat .venv/made 2>/dev/null)
+CLIENTS_FOR := $(shell $(CLIENTS)/bin/python -c '' 2>/dev/null && cat $(CLIENTS)/made 2>/dev/null)
 
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,6 +27,7 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 FAILED := echo "Not built; the reason stands above. If a host could not be reached: the first build downloads packages, so connect and repeat." >&2; exit 1
+NOT_FETCHED := echo "The client libraries could not be installed; the reason stands above. If a host could not be reached: connect and repeat \`make clients\`." >&2; exit 1
 # On a terminal cargo shows what it compiles; elsewhere only what went wrong.
 INSTALL = [ -t 1 ] || { quiet=--quiet; export CARGO_TERM_QUIET=true; }; PIP_QUIET=1 $(BIN)/maturin develop --release --locked $$quiet --extras
 # 3 says that risk refused an order, which is no error of a session at the terminal.
@@ -93,6 +96,10 @@ mutants: .venv/made ## mutation tests of risk, ledger, desk and book; SHARD=0/8 
 	@cargo mutants --version 2>/dev/null | grep -q ' $(CARGO_MUTANTS)$$' || cargo install --locked cargo-mutants@$(CARGO_MUTANTS)
 	$(BIN)/python tests/soak_mutants.py $(SHARD)
 
+.PHONY: clients
+clients: target/clients/made ## public client libraries, in an environment of their own, see the offline market's books as we do
+	PYTHONPATH=. $(CLIENTS)/bin/python -m pytest --no-skips tests/test_public_clients.py tests/test_sandbox_library.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove what was built (the journals in the state folder stay)
 	rm -rf .venv target $(CORE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -119,6 +126,13 @@ $(CORE): .venv/made $(RUST)
 	@[ -d target/release ] || first=" (the first time takes about two minutes)"; echo "Building the Rust core$$first ..."
 	@$(INSTALL) sandbox || { $(FAILED); }
 	@touch $@
+
+# ccxt pins versions against ours, so that no constraints but those of its own list hold there.
+target/clients/made: setup/clients.txt $(if $(filter $(CURDIR),$(CLIENTS_FOR)),,MOVED) | $(CORE)
+	@echo "Making $(CLIENTS) with the public client libraries ..."
+	@rm -rf $(CLIENTS) && $(BIN)/python -m venv $(CLIENTS)
+	@env -u PIP_CONSTRAINT $(CLIENTS)/bin/pip install --quiet --only-binary :all: --requirement $< || { rm -rf $(CLIENTS); $(NOT_FETCHED); }
+	@printf %s '$(CURDIR)' > $@
 
 .venv/dev: .venv/made | $(CORE)
 	@echo "Installing the test and lint tools ..."

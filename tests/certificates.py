@@ -17,6 +17,20 @@ def certificate(folder, name, *, subject_alt, issuer=None):
     return cert, key
 
 
+def expired(folder, name, *, subject_alt, issuer):
+    """Make a leaf like `certificate` does, but one whose time was over yesterday."""
+    key, asked, cert = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.pem"
+    extension = folder / f"{name}.ext"
+    extension.write_text(f"subjectAltName={subject_alt}\nbasicConstraints=critical,CA:FALSE\n", encoding="ascii")
+    curve = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}"]
+    signing = ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial", "-days", "-1"]
+    for command in (
+        ["openssl", "req", "-new", "-newkey", *curve, "-keyout", key, "-out", asked],
+        ["openssl", "x509", "-req", "-in", asked, *signing, "-extfile", extension, "-out", cert],
+    ):
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+
 def loopback(folder):
     """Make `root.pem`, and `leaf` for 127.0.0.1, in `folder`."""
     certificate(folder, "root", subject_alt=None)

@@ -16,6 +16,19 @@ hypothesis.settings.register_profile("here", deadline=None, derandomize="CI" in 
 hypothesis.settings.load_profile("here")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run demand that nothing is missing."""
+    parser.addoption("--no-skips", action="store_true", help="end with an error if a test was skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail for what was skipped, if that was asked for."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and terminal is not None and terminal.stats.get("skipped"):
+        terminal.write_line("A test was skipped, and --no-skips was asked for.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads the user's settings or touches the user's journals; programs that tests start inherit this."""

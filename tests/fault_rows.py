@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 ROWS = {
     "N3": [Row("429", 1.0, "429")],
-    "N5": [Row("cut", 0.1, "rst"), Row("cut", 0.1, "fin"), Row("cut", 0.1, "1001"), Row("cut", 0.1, "1012")],
+    "N5": [Row("cut", 0.1, way) for way in ("rst", "fin", "1000", "1001", "1008", "1011", "1012")],
     "N6": [Row("halfopen", 6.5, loses="time")],
     "N7, N8": [Row("silent", 2.3, loses="time")],
     "N10": [Row("slowloris", 6.0, loses="time")],

@@ -87,6 +87,12 @@ def raw_client(market, path, *, early=b""):
     return client, rest
 
 
+def masked(first, payload):
+    """Return a client's frame of at most 65,535 bytes, masked with zeros; `first` is its first byte."""
+    size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    return bytes((first,)) + size + bytes(4) + payload
+
+
 def split_frames(data):
     """Return (opcodes and payloads of the whole frames, the bytes left)."""
     found, start = [], 0

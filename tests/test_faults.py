@@ -2,17 +2,22 @@
 
 import ast
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from fault_rows import ROWS, Rig, cuts, held, resident_kb
+from paper_market import depth as depth_of
+from paper_market import ladder, paper_on
 from venue_server import depth, snapshot, until
 
-from pytrader import app
+from pytrader import app as app_module
 from pytrader._core import Book
+from pytrader.app import App, venue_of
 from pytrader.pacing import Backoff, Budget
 from pytrader.sandbox.process import OfflineMarket
+from pytrader.settings import load
 
 ROOT = Path(__file__).parents[1]
 HASTE = 10  # how many times shorter every silence of the watchdog is, and the faults with it
@@ -32,7 +37,7 @@ def engine(tmp_path_factory):
 def hasty(engine):
     """Run one engine whose watchdog waits for a tenth of each silence."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "FeedSettings", partial(app.FeedSettings, watchdog_divisor=HASTE))
+        patch.setattr(app_module, "FeedSettings", partial(app_module.FeedSettings, watchdog_divisor=HASTE))
         rig = engine("hasty", stale_after_ms=str(2_000 // HASTE))
     with rig:
         yield rig
@@ -88,6 +93,40 @@ def test_the_venue_s_clock_makes_no_book_fresh_and_none_stale(event_ms):
 def dated(update_id, event_ms):
     """Return a depth frame of another time."""
     return depth(update_id, update_id, "100.00", "101.00").replace(b'"E":1,', b'"E":%d,' % event_ms)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_book_without_one_of_its_sides_takes_no_order_until_the_side_is_back(side):
+    """There is nothing that an order could be held against; the book itself was not lost."""
+    paper = paper_on(price=26_795)
+    gone, back = [[], []], [[], []]
+    gone[side] = [[price, "0"] for price, _ in ladder(26_795 + side, 2 * side - 1)]
+    back[side] = [[f"{26_795 + side}.00", "1"]]
+    assert paper.submit("buy 0.1").accepted
+    assert paper.frame(depth_of(9, *gone)) == "depth"
+    assert [paper.submit(f"{word} 0.1").codes for word in ("buy", "sell")] == [["BOOK_CROSSED"]] * 2
+    assert paper.frame(depth_of(10, *back)) == "depth"
+    assert paper.submit("sell 0.1").accepted
+
+
+def test_venues_that_disagree_by_six_percent_are_shown_and_orders_look_at_the_traded_one_alone(tmp_path, monkeypatch):
+    """An order at the other venue's price is beyond the band of 5 %, and one at market fills at the traded venue's."""
+    with OfflineMarket.start(7) as traded, OfflineMarket.start(7, options=("--start-price", "28403.12")) as other:
+        elsewhere = {"stream_url": other.ws_url, "rest_url": other.rest_url}
+
+        def venue_at(settings, name="", symbol=""):
+            return venue_of(replace(settings, **elsewhere) if name == "okx" else settings, name, symbol)
+
+        monkeypatch.setattr(app_module, "venue_of", venue_at)
+        words = {"stream_url": traded.ws_url, "rest_url": traded.rest_url, "seed": "1", "watch": "okx"}
+        with App(load(words, {}, None), tmp_path / "engine") as app:
+            until(lambda: all(row.is_live for row in app.trader.venues().books), "both books", 15)
+            cross = app.trader.venues().cross
+            assert (cross.bid_venue, cross.ask_venue) == ("okx", "binance")
+            assert 400 < float(cross.bps) < 700
+            assert app.trader.buy("0.1", "28403").verdict.codes == ["PRICE_BAND"]
+            assert app.trader.buy("0.1").wait_over()[-1].kind == "filled"
+            assert abs(float(app.trader.status()["entry"]) - 26_795) < 300
 
 
 def test_every_test_that_the_table_of_faults_names_exists():

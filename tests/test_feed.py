@@ -310,6 +310,17 @@ def test_a_closed_port_is_tried_again_with_growing_pauses_and_without_end():
     assert f"127.0.0.1:{port}" in pauses[0].detail
 
 
+def test_a_host_that_has_no_address_is_tried_again_and_named():
+    """A name that no resolver knows; its label is too long for any, so that none is asked for it."""
+    host = f"{'x' * 64}.invalid"
+    feed = Running(f"wss://{host}", f"https://{host}")
+    until(lambda: feed.words().count("waiting") == 2, "two pauses")
+    feed.stop()
+    pauses = [state for state in feed.states if state.word == "waiting"]
+    assert [state.wait_s for state in pauses[:2]] == [0.1, 0.2]
+    assert host in pauses[0].detail
+
+
 def test_a_stop_ends_a_connect_that_hangs_in_its_handshake():
     """A server that accepts and says nothing holds up neither thread."""
     with socket.create_server(("127.0.0.1", 0)) as mute:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import websocket
-from certificates import certificate, server_context
+from certificates import certificate, expired, server_context
 from venue_server import CLOSE, PING, PONG, TEXT, VenueServer, depth, frame, snapshot, ticker, until
 
 from pytrader._core import Book, Link, Waker
@@ -51,6 +51,7 @@ def certificates(tmp_path_factory):
     certificate(folder, "root", subject_alt=None)
     certificate(folder, "right", subject_alt="DNS:localhost", issuer="root")
     certificate(folder, "wrong", subject_alt="DNS:elsewhere.example", issuer="root")
+    expired(folder, "old", subject_alt="DNS:localhost", issuer="root")
     return folder
 
 
@@ -75,6 +76,13 @@ def test_a_certificate_for_another_host_is_refused_though_its_root_is_trusted(ce
     """Trusting a root does not switch the host name check off."""
     ca_file = str(certificates / "root.pem")
     with tls_server(certificates, "wrong") as server, pytest.raises(OSError, match=r"(?i)not ?valid ?for ?name"):
+        Link.connect("localhost", server.port, tls=True, ca_file=ca_file)
+
+
+def test_an_expired_certificate_is_refused_though_its_root_is_trusted(certificates):
+    """For the right host, too; the error says what is wrong."""
+    ca_file = str(certificates / "root.pem")
+    with tls_server(certificates, "old") as server, pytest.raises(OSError, match=r"(?i)expired"):
         Link.connect("localhost", server.port, tls=True, ca_file=ca_file)
 
 

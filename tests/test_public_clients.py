@@ -1,8 +1,9 @@
 """Public client libraries, pointed at the offline market, see the same book as ours at the same id, at every venue.
 
 pybit, ccxt and python-binance keep books of their own; python-okx and coinbase-advanced-py hand over what the exchange
-says, and a dictionary is the book. All but ccxt are in the extras `[clients]` and `[dev]`; ccxt pins
-exact versions of a dozen packages against ours: `pip install --target DIR ccxt`, and DIR on PYTHONPATH.
+says, and a dictionary is the book. `make clients` installs all of them in an environment of their own, because ccxt
+pins exact versions of packages that ours pins otherwise, and runs exactly these tests; elsewhere those whose library
+is missing are skipped.
 """
 
 import asyncio
@@ -127,7 +128,7 @@ class Dictionary:
 
 def library(name):
     """Import a client library; without it the test is skipped, and says so."""
-    return pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not installed: see the head of this file")
+    return pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not installed: run `make clients`")
 
 
 def compare(theirs, ours):

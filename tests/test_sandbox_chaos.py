@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import websocket
-from sandbox_clients import ALL, control, fetch, is_depth, raw_client, receive, split_frames
+from sandbox_clients import ALL, control, fetch, is_depth, masked, raw_client, receive, split_frames
 
 from pytrader.sandbox.chaos import KINDS, Chaos, Fault, kinds_of, schedule
-from pytrader.sandbox.dialects.dialect import BEAT, DEPTH, TRADE, Message
+from pytrader.sandbox.dialects.dialect import Kind, Message
 from pytrader.sandbox.outgoing import wire
 from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
 from pytrader.sandbox.spoiling import PING, SPOILERS, Stage
@@ -26,7 +26,7 @@ def offline():
         yield market
 
 
-FRAMES = [Message(DEPTH, "b", f'{{"b":[["1","{number}"]],"a":[]}}') for number in range(12)]
+FRAMES = [Message(Kind.DEPTH, "b", f'{{"b":[["1","{number}"]],"a":[]}}') for number in range(12)]
 SHOWN = [message.payload for message in FRAMES]
 STREAM = f"/stream?streams={ALL}"
 
@@ -77,25 +77,73 @@ def test_frames_are_lost_doubled_and_swapped():
 
 def test_a_stall_holds_everything_back_and_silence_loses_the_data_alone():
     """What is no data goes on in silence."""
-    beat = Message(BEAT, "h", "beat")
+    beat = Message(Kind.BEAT, "h", "beat")
     sent, spoiler = spoiled("stall", messages=[*FRAMES, beat])
     assert (sent, spoiler.rest()) == ([], b"".join(map(wire, [*FRAMES, beat])))
-    sent, spoiler = spoiled("silent", messages=[*FRAMES, beat, Message(TRADE, "t", "{}")])
+    sent, spoiler = spoiled("silent", messages=[*FRAMES, beat, Message(Kind.TRADE, "t", "{}")])
     assert (sent, spoiler.rest()) == ([beat], b"")
 
 
-def test_a_slow_frame_comes_by_bytes_and_all_that_it_held_up_at_the_end():
-    """Nothing is lost."""
-    _, spoiler = spoiled("slowloris")
-    first = b"".join(spoiler.drip() for _ in range(7))
-    assert len(first) == 7
-    assert first + spoiler.rest() == b"".join(map(wire, FRAMES))
+def test_a_slow_frame_comes_by_bytes_and_all_that_it_held_up_at_the_end(offline):
+    """Nothing is lost; the answer to a ping waits for its turn: inside of the slow frame it would be a part of it."""
+    client, data = raw_client(offline, "/v5/public/spot")
+    with client:
+        control(offline, chaos="slowloris", chaos_s=3)
+        client.sendall(masked(0x81, b'{"op":"subscribe","args":["orderbook.50.BTCUSDT"]}'))
+        client.sendall(masked(0x89, b"still there?"))
+        while len(data) < 3:
+            data += client.recv(1 << 20)
+        assert len(data) <= 6  # by single bytes; a busy machine may see some of them together
+        found = []
+        while 10 not in [opcode for opcode, _ in found]:
+            data += client.recv(1 << 20)
+            found, _ = split_frames(data)
+    texts = [json.loads(payload) for opcode, payload in found if opcode == 1]
+    assert texts[0]["op"] == "subscribe"
+    updates = [frame["data"]["u"] for frame in texts[1:]]
+    assert updates == list(range(updates[0], updates[0] + len(updates)))
+    assert (10, b"still there?") in found
+
+
+def test_a_client_that_answers_every_ping_is_not_punished_for_those_between_fragments(offline, connect):
+    """Binance cuts who sends more than five messages in a second, pongs too; not those that it would not ask for."""
+    client = connect(STREAM)
+    receive(client, is_depth)
+    control(offline, chaos="fragment", chaos_s=1)
+    last, count = receive(client, is_depth)["data"], 0
+    while count < 15:  # 1.5 s
+        depth = receive(client, is_depth)["data"]  # answers pings inside
+        assert depth["U"] == last["u"] + 1
+        last, count = depth, count + 1
+
+
+def test_frames_of_two_books_are_not_swapped_with_each_other():
+    """That would be no wrong order: the second one of the same book is waited for."""
+    other = [message._replace(topic="other", payload=message.payload + " ") for message in FRAMES]
+    mixed = [FRAMES[0], other[0], other[1], FRAMES[1], FRAMES[2]]
+    sent = [message.payload for message in spoiled("reorder", messages=mixed)[0]]
+    assert sent == [other[0].payload, other[1].payload, SHOWN[1], SHOWN[0], SHOWN[2]]
+
+
+def test_a_client_for_whom_too_much_is_held_back_is_dropped_and_forgotten():
+    """A stall has a bound in memory, as a client has that does not read; and one that is gone is kept nothing for."""
+    early, late = Client(), Client()
+    chaos = Chaos({early, late}, lambda: 1, lambda _: None, lambda _: None)
+    chaos.fault, chaos._struck = Fault("stall", 1e5), [early]
+    huge = Message(Kind.DEPTH, "b", "x" * (1 << 20))
+    for _ in range(40):
+        assert list(chaos.spoil(early, [huge])) == []
+    assert early.was_cut
+    assert len(chaos._spoilers[early].held) < 34 << 20
+    chaos.sessions.discard(early)
+    assert list(chaos.spoil(late, FRAMES)) == []
+    assert list(chaos._spoilers) == [late]
 
 
 def test_pieces_make_the_same_message_with_a_ping_in_between():
     """For texts and binary messages, short and long."""
     for payload in ("x", "x" * 100_000, b"\x00" * 777):
-        (message,), _ = spoiled("fragment", messages=[Message(DEPTH, "b", payload)])
+        (message,), _ = spoiled("fragment", messages=[Message(Kind.DEPTH, "b", payload)])
         found, left = split_frames(message.payload)
         assert left == b""
         assert PING in message.payload
@@ -117,7 +165,7 @@ def test_damaged_frames_are_what_their_names_say():
 def test_a_crossing_bid_stands_in_front_of_the_others_or_alone():
     """Ten dollars above the best ask."""
     assert payloads("crossed")[0] == '{"b":[["60","1.00000000"],["1","0"]],"a":[]}'
-    alone = [Message(DEPTH, "b", '{"b":[],"a":[]}')]
+    alone = [Message(Kind.DEPTH, "b", '{"b":[],"a":[]}')]
     assert payloads("crossed", messages=alone)[0] == '{"b":[["60","1.00000000"]],"a":[]}'
 
 
@@ -125,6 +173,11 @@ class Client:
     """As much of a session as a spoiler sees."""
 
     talk = SimpleNamespace(dialect=SimpleNamespace(name="binance"))
+    was_cut = False
+
+    def cut(self):
+        """Be dropped."""
+        self.was_cut = True
 
 
 def test_who_comes_later_is_not_met_by_a_fault_that_strikes_once():

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 from sandbox_lines import Line, closes
 
-from pytrader.sandbox.dialects.dialect import DEPTH, Asked, Message
+from pytrader.sandbox.dialects.dialect import Asked, Kind, Message
 from pytrader.sandbox.market import Market
-from pytrader.sandbox.outgoing import RAW
 from pytrader.sandbox.scenario import SCENARIOS
 from pytrader.sandbox.server import Server
 
@@ -211,13 +210,13 @@ def test_a_filter_on_the_way_out_sees_every_message_of_a_client(monkeypatch, pat
     def filtered(to, messages):
         assert to is session
         seen.extend(messages)
-        return [message for message in messages if message.kind != DEPTH] + [Message(RAW, "", b"\x01\x01{")]
+        return [message for message in messages if message.kind != Kind.DEPTH] + [Message(Kind.RAW, "", b"\x01\x01{")]
 
     server.outgoing = filtered
     server.heard(session, '{"op":"subscribe","args":["orderbook.50.BTCUSDT"]}')
     server.heard(session, '{"type":"subscribe","channel":"level2","product_ids":["BTC-USD"]}')
     server._broadcast(server._made(10**9))
-    assert [message.kind for message in seen].count(DEPTH) > 5
+    assert [message.kind for message in seen].count(Kind.DEPTH) > 5
     assert session.data.count(b"\x01\x01{") == 3
     assert b'"delta"' not in session.data
     assert b'"update"' not in session.data

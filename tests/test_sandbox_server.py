@@ -1,10 +1,15 @@
 """The offline exchange as its clients see it: streams, snapshots, keep-alive, limits."""
 
+import contextlib
 import json
+import socket
 import struct
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import pytest
 import websocket
@@ -15,6 +20,7 @@ from sandbox_clients import (
     control,
     fetch,
     is_depth,
+    masked,
     raw_client,
     receive,
     running,
@@ -195,6 +201,62 @@ def test_more_than_five_messages_in_a_second_end_the_connection(connect):
     assert replies[-1][1][:2] == struct.pack(">H", 1008)
 
 
+@pytest.mark.parametrize(
+    "request_head",
+    ["HEAD /api/v3/ping", "HEAD /v5/market/time", "GET //[", "OPTIONS *", "GET /api/v5/market/books?instId=%ff&sz=%00"],
+)
+def test_an_odd_request_is_answered_and_the_market_goes_on(offline, request_head):
+    """Whatever a client asks for, the exchange does not end."""
+    with socket.create_connection((offline.host, offline.port), 10) as client:
+        client.sendall(f"{request_head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while piece := client.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert request_head.startswith("HEAD") == answer.endswith(b"\r\n\r\n")
+    assert fetch(offline, "/api/v3/ping")[2] == {}
+
+
+@pytest.mark.parametrize("path", ["/ws", "/v5/public/spot", "/ws/v5/public", "/"])
+def test_a_text_too_deep_to_read_is_refused_like_any_that_is_none(offline, connect, path):
+    """In each exchange's words; the connection and the market stay."""
+    client = connect(path)
+    client.send("[" * 500_000)
+    assert client.recv()
+    client.send("nonsense")
+    assert client.recv()
+    assert fetch(offline, "/api/v3/ping")[2] == {}
+
+
+def test_control_refuses_what_is_too_deep_and_sends_what_is_no_utf8(offline, connect):
+    """Half of a surrogate pair cannot be encoded: its bytes go out as they would be."""
+    request = urllib.request.Request(offline.rest_url + "/control", data=b"[" * 500_000)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    refused.value.close()
+    assert refused.value.code == 400
+    client = connect("/ws")
+    client.sock.settimeout(10)
+    control(offline, send="\ud800")
+    assert client.recv_frame().data == b"\xed\xa0\x80"
+
+
+def test_a_message_without_end_is_refused_at_a_size(offline):
+    """With 1009: fragments of a text are kept until it is whole, up to a bound."""
+    client, data = raw_client(offline, "/v5/public/spot")
+    piece = masked(0x00, b"x" * 60_000)
+    with client:
+        client.sendall(masked(0x01, b"x"))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(40):
+                client.sendall(piece)
+        with contextlib.suppress(ConnectionError):
+            while more := client.recv(65_536):
+                data += more
+    assert data == b"" or split_frames(data)[0][-1][1][:2] == struct.pack(">H", 1009)
+    assert control(offline)["clients"] == 0
+
+
 def test_25000_frames_in_a_second_reach_a_client():
     """At 35 times the busy rate; the client only counts frames. Takes the best second of at most 20."""
     with OfflineMarket.start(7, "busy", rate=35.0) as market:
@@ -227,5 +289,73 @@ def test_a_client_that_does_not_read_is_dropped_and_others_go_on():
                     last = depth["u"]
                 clients = control(market)["clients"]
         assert last is not None
+        child.stdin.close()
+        assert child.wait(10) == 0
+
+
+def test_a_client_that_asks_without_reading_the_answers_is_dropped():
+    """Answers and pongs that nobody takes are bounded like frames."""
+    script = "from pytrader.sandbox import __main__, session; session.MOST_UNSENT_BYTES = 1 << 16; __main__.main()"
+    with running([sys.executable, "-c", script, "--parent-pipe"], stdin=subprocess.PIPE) as child:
+        market = Address(child.stdout.readline().split()[3])
+        before, held = resident_kb(child.pid), descriptors(child.pid)
+        asking = b"GET /api/v3/depth?symbol=BTCUSDT&limit=5000 HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000  # 100 MB of answers
+        with socket.create_connection((market.host, market.port), 10) as client:
+            client.sendall(asking)
+            wait_until_dropped(child.pid, held)
+        pinging, _ = raw_client(market, "/v5/public/spot")
+        flood = masked(0x89, b"x" * 125) * 800_000  # far more than sockets hold
+        with pinging, pytest.raises(ConnectionError):
+            pinging.sendall(flood)
+        assert resident_kb(child.pid) - before < 50_000
+        child.stdin.close()
+        assert child.wait(10) == 0
+
+
+def test_a_client_that_closes_without_reading_on_is_sent_no_more():
+    """A ping behind the close frame would be our own mistake, and those end the market."""
+    words = [sys.executable, "-m", "pytrader.sandbox", "--parent-pipe", "--scenario", "busy", "--rate", "40"]
+    with running([*words, "--ping-seconds", "1.5"], stdin=subprocess.PIPE) as child:
+        market = Address(child.stdout.readline().split()[3])
+        lazy, _ = raw_client(market, f"/stream?streams={ALL}")
+        with lazy:
+            time.sleep(2.0)  # far more than sockets hold
+            lazy.sendall(masked(0x88, struct.pack(">H", 1000)))
+            time.sleep(1.6)
+            assert control(market)["clients"] == 0
+        child.stdin.close()
+        assert child.wait(10) == 0
+
+
+def wait_until_dropped(pid, held):
+    """Wait until a process holds no more descriptors than that."""
+    deadline = time.monotonic() + 20
+    while descriptors(pid) > held:
+        assert time.monotonic() < deadline, "the connection is still there"
+        time.sleep(0.05)
+
+
+def descriptors(pid):
+    """Return how many a process holds."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident_kb(pid):
+    """Return the memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * 4
+
+
+def test_a_connection_that_was_ended_is_gone_soon_though_its_client_does_not_read():
+    """What is still to be sent to it does not keep its subscriptions alive."""
+    script = "from pytrader.sandbox import __main__, session; session.LINGER_S = 0.5; __main__.main()"
+    words = [sys.executable, "-c", script, "--parent-pipe", "--scenario", "busy", "--rate", "40"]
+    with running(words, stdin=subprocess.PIPE) as child:
+        market = Address(child.stdout.readline().split()[3])
+        before = descriptors(child.pid)
+        lazy, _ = raw_client(market, f"/stream?streams={ALL}")
+        with lazy:
+            time.sleep(2.0)  # far more than sockets hold
+            control(market, chaos="cut", chaos_way="1001")
+            wait_until_dropped(child.pid, before)
         child.stdin.close()
         assert child.wait(10) == 0

@@ -116,6 +116,20 @@ def test_the_checksum_that_the_tests_use_is_the_exchanges_own(recordings):
     assert okx_checksum(row["bids"], row["asks"]) == row["checksum"]
 
 
+@pytest.mark.parametrize("stream", ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade"])
+def test_spot_messages_look_like_recorded_ones(recordings, stream):
+    """Depth, bookTicker, trades, wrapped; and the snapshot."""
+    line = Line(f"/stream?streams={stream}")
+    frames = recordings.read("binance/spot_btcusdt_20240808T2354_combined.frames.jsonl").splitlines()[:3_000]
+
+    def wanted(frame):
+        return frame["stream"] == stream and frame["data"].get("b", "x") and frame["data"].get("a", "x")
+
+    assert shape(first(heard(line), wanted)) == shape(first(map(json.loads, frames), wanted))
+    real = json.loads(recordings.read("binance/spot_btcusdt_20240808T2354_combined.rest_depth.json"))
+    assert shape(line.rest("/api/v3/depth?symbol=BTCUSDT&limit=5")[1]) == shape(real)
+
+
 @pytest.mark.parametrize(
     ("stream", "theirs"),
     [("btcusdt@depth@100ms", "btcusdt@depth@0ms"), ("btcusdt@bookTicker",) * 2, ("btcusdt@trade",) * 2],

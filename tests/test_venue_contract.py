@@ -11,9 +11,13 @@ from sandbox_clients import control
 from venue_server import until
 
 from pytrader.pacing import Backoff
+from pytrader.sandbox.happenings import Trades
+from pytrader.sandbox.market import Market
 from pytrader.sandbox.process import OfflineMarket
+from pytrader.sandbox.scenario import SCENARIOS
 from pytrader.venues import VENUES
 
+SECOND_NS, TICK_E8, LOT_E8 = 10**9, 10**6, 10**3
 NOTICE = {"binance", "binance-sbe", "binance-usdm", "okx"}  # the others close without one
 
 
@@ -119,7 +123,41 @@ def test_trades_arrive(live):
     live.counts("trades")()
 
 
-@pytest.mark.parametrize(("kind", "counter"), [("drop", "gaps"), ("crossed", "crossed"), ("badjson", "refused")])
+def test_every_trade_is_told_with_its_price_quantity_and_the_taker_s_side():
+    """In the order in which an equal market makes them here; OKX adds up those of one order at one price."""
+    with OfflineMarket.start(11, "calm") as market, contextlib.ExitStack() as stack:
+        feeds = [stack.enter_context(Live(market, name)) for name in VENUES]
+        for enough in [feed.counts("trades", 60, timeout_s=30) for feed in feeds]:
+            enough()
+        heard = {feed.name: feed.book.trades() for feed in feeds}
+    equal, made = Market(11, SCENARIOS["calm"]), []
+    for name, found in heard.items():
+        while not has(told(made, added_up=name == "okx"), found):
+            assert equal.now_ns < 300 * SECOND_NS, (name, found[:5])
+            made += [each for each in equal.happen(equal.now_ns + SECOND_NS) if isinstance(each, Trades)]
+        assert {side for _, _, side in found} == {"buy", "sell"}, name
+
+
+def told(orders, *, added_up):
+    """Return the trades of these market orders in a book's units."""
+    found = []
+    for order in orders:
+        fills = order.fills
+        if added_up:
+            fills = [(tick, sum(lots for at, lots in fills if at == tick)) for tick in dict(fills)]
+        found += [(tick * TICK_E8, lots * LOT_E8, "buy" if order.buys else "sell") for tick, lots in fills]
+    return found
+
+
+def has(whole, part):
+    """Tell whether `part` stands in `whole` without a hole."""
+    return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
+
+
+COSTLY = [("drop", "gaps"), ("reorder", "gaps"), ("crossed", "crossed"), ("badjson", "refused"), ("badutf8", "refused")]
+
+
+@pytest.mark.parametrize(("kind", "counter"), COSTLY)
 @pytest.mark.parametrize("name", VENUES)
 def test_a_lost_a_crossing_and_a_damaged_frame_cost_the_book_and_a_fresh_one_is_swapped_in(market, name, kind, counter):
     """Each is counted by name; on a connection of its own, as one asks for its book again at most each 5 s."""

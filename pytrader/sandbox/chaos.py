@@ -138,9 +138,11 @@ class Chaos:
         for session, spoiler in self._spoilers.items():
             session.say(spoiler.rest())
         self._spoilers.clear()
-        if fault.kind in ("halfopen", "shutdown", "oversize"):
-            for session in self._struck:
+        for session in self._struck:
+            if fault.kind in ("halfopen", "shutdown", "oversize"):
                 session.cut()
+            elif fault.kind == "slowloris":
+                session.speed_up()
         self.say(f"chaos: {fault} has ended")
 
     @property
@@ -156,9 +158,17 @@ class Chaos:
         if session not in self._struck and not spoiler.lasts:
             return messages
         if session not in self._spoilers:
+            self._forget_the_lost()
             stage = Stage(session.talk.dialect.name, self.fault.way, self.best_ask)
             self._spoilers[session] = spoiler(stage)
+        elif self._spoilers[session].holds_too_much:
+            session.cut()
+            return ()
         return self._spoilers[session].sent(messages)
+
+    def _forget_the_lost(self) -> None:
+        """Keep nothing for clients that are gone."""
+        self._spoilers = {session: kept for session, kept in self._spoilers.items() if session in self.sessions}
 
     def refusal(self, dialect: "Dialect | None") -> Reply | None:
         """Return the answer that an upgrade or a REST call gets now instead of its own, or None."""
@@ -175,15 +185,17 @@ class Chaos:
             session.cut_in(fault.way or CUTS[0])
         elif fault.kind == "halfopen":
             session.go_deaf()
+        elif fault.kind == "slowloris":
+            session.slow_down()
         elif fault.kind == "shutdown":
             self.announce(session)
         elif fault.kind == "429":
             session.cut()
 
     def _drip(self) -> None:
-        """Send the next byte of each slow frame."""
-        for session, spoiler in self._spoilers.items():
-            session.send(spoiler.drip())
+        """Send the next byte to each client."""
+        for session in self._struck:
+            session.drip()
         self._after("drip", DRIP_S, self._drip)
 
     def _after(self, name: str, seconds: float, act: Callable[[], None]) -> None:

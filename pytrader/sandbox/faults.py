@@ -21,12 +21,12 @@ The body is one JSON object; every key is optional:
 | `chaos_way` | text | which of the kind's ways it goes, instead of the first |
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pytrader.sandbox.chaos import KINDS
-from pytrader.sandbox.dialects.dialect import BEAT, DEPTH, LOST, NO_DATA, PONG, Dialect, Message
+from pytrader.sandbox.dialects.dialect import NO_DATA, Dialect, Kind, Message
+from pytrader.sandbox.dialects.reading import read_json
 from pytrader.sandbox.rest import Reply
 
 NUMBERS: Final = (
@@ -51,7 +51,7 @@ class ControlError(ValueError):
 def parse(body: bytes) -> dict[str, Any]:
     """Return the checked request. Raises `ControlError`."""
     try:
-        asked = json.loads(body)
+        asked = read_json(body)
     except ValueError as broken:
         raise ControlError(f"control needs a JSON object: {broken}") from broken
     if not isinstance(asked, dict):
@@ -108,15 +108,15 @@ class Faults:
 
     def marked(self, made: list[Message], now: float) -> list[Message]:
         """Return the messages with those that are not to be sent marked as lost."""
+        if self.mute_pings:  # never made, so that they take no number where messages are numbered
+            made = [message for message in made if message.kind not in (Kind.BEAT, Kind.PONG)]
         if now < self.stalled_until:
             made = [message if message.kind in NO_DATA else _lost(message) for message in made]
-        if self.mute_pings:
-            made = [_lost(message) if message.kind in (BEAT, PONG) else message for message in made]
         if not self.drop_depth:
             return made
         kept = []
         for message in made:
-            drops = self.drop_depth > 0 and message.kind == DEPTH
+            drops = self.drop_depth > 0 and message.kind == Kind.DEPTH
             self.drop_depth -= drops
             kept.append(_lost(message) if drops else message)
         return kept
@@ -140,4 +140,4 @@ class Faults:
 
 
 def _lost(message: Message) -> Message:
-    return message._replace(kind=LOST)
+    return message._replace(kind=Kind.LOST)

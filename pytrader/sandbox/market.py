@@ -69,7 +69,11 @@ class Market:
 
     def now_ms(self) -> int:
         """Return the market's clock, UTC."""
-        return self.epoch_ms + self.now_ns // MS
+        return self.utc_ns() // MS
+
+    def utc_ns(self, at_ns: int | None = None) -> int:
+        """Return a virtual time, or now, on the market's clock, UTC."""
+        return self.epoch_ms * MS + (self.now_ns if at_ns is None else at_ns)
 
     def advance(self, until_ns: int) -> list[frames.Frame]:
         """Let everything up to and including `until_ns` happen and return the Binance frames it makes, in order."""

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
+from pytrader.sandbox.dialects.reading import read_count
 
 MOST_LEVELS: Final = 5_000
 DEFAULT_LEVELS: Final = 100
@@ -73,9 +74,9 @@ def _depth(query: Query, book: Book, _now_ms: int) -> Reply:
     limit = query.get("limit", str(DEFAULT_LEVELS))
     if refused := _symbol_error(query):
         return refused
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 6 and int(limit) > 0):
+    if (count := read_count(limit, 999_999)) is None:
         return error(400, -1100, "Illegal characters found in parameter 'limit'; legal range is '1' to '5000'.")
-    count = min(int(limit), MOST_LEVELS)
+    count = min(count, MOST_LEVELS)
     return Reply(200, frames.snapshot(book.update_id, book.bids.top(count), book.asks.top(count)))
 
 

@@ -16,7 +16,7 @@ from pytrader.sandbox import rest
 from pytrader.sandbox.book import Book
 from pytrader.sandbox.chaos import KINDS, Chaos, Fault
 from pytrader.sandbox.dialects import listing
-from pytrader.sandbox.dialects.dialect import LOST, NOT_FOUND, REPLY, Asked, Close, Dialect, Message, Talk
+from pytrader.sandbox.dialects.dialect import NOT_FOUND, Asked, Close, Dialect, Kind, Message, Talk
 from pytrader.sandbox.faults import ControlError, Faults, parse
 from pytrader.sandbox.market import BEAT_NS, Market
 from pytrader.sandbox.outgoing import Filter, wire
@@ -102,7 +102,7 @@ class Server:
 
     def _send(self, session: Session, messages: list[Message]) -> None:
         """Send what is not lost: every message of every dialect passes here, or its shortcut in `_broadcast`."""
-        kept = [message for message in messages if message.kind != LOST]
+        kept = [message for message in messages if message.kind != Kind.LOST]
         out = self._out()
         data = b"".join([wire(message) for message in (out(session, kept) if out else kept)])
         if data:
@@ -146,7 +146,7 @@ class Server:
         """Carry out the part of a control request that happens at once."""
         for session in list(self.sessions):
             if "send" in asked:
-                self.deliver(session, (Message(REPLY, "", asked["send"]),))
+                self.deliver(session, (Message(Kind.REPLY, "", asked["send"]),))
             if asked.get("shutdown"):
                 self._announce(session)
             if asked.get("cut"):
@@ -206,7 +206,7 @@ class Server:
                 continue
             if (dialect, key) not in packed:
                 heard = session.talk.heard(made[dialect])
-                packed[dialect, key] = b"".join([wire(message) for message in heard if message.kind != LOST])
+                packed[dialect, key] = b"".join([wire(message) for message in heard if message.kind != Kind.LOST])
             if packed[dialect, key]:
                 session.say(packed[dialect, key])
 

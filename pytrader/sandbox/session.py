@@ -13,6 +13,7 @@ from wsproto.events import (
     AcceptConnection,
     CloseConnection,
     Event,
+    Message,
     Ping,
     Pong,
     RejectConnection,
@@ -24,11 +25,14 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from pytrader.sandbox import rest
 from pytrader.sandbox.dialects.dialect import Asked, Talk
+from pytrader.sandbox.spoiling import IN_BETWEEN
 
 MOST_BODY_BYTES: Final = 1 << 20
+MOST_TEXT_CHARACTERS: Final = 1 << 20  # of a client's message, in however many fragments it comes
 MOST_UNSENT_BYTES: Final = 32 << 20  # a client that reads slower than this much behind is dropped
 MOST_CLOSE_REASON: Final = 123  # bytes, of RFC 6455
 ABNORMAL: Final = 1006  # the code of a connection that ends without a close frame
+LINGER_S: Final = 5.0  # in which an ended connection may still take what was sent before
 
 
 class Exchange(Protocol):
@@ -66,6 +70,7 @@ class Session(asyncio.Protocol):
         self._messages: deque[float] = deque()
         self._unanswered_since: float | None = None
         self._deaf = False
+        self._slow: bytearray | None = None  # what is sent a byte at a time
         self.talk: Talk | None = None
         self.sent_s = self.heard_s = time.monotonic()
 
@@ -91,17 +96,24 @@ class Session(asyncio.Protocol):
             else:
                 self._websocket.receive_data(data)
                 self._websocket_events()
-        except (h11.RemoteProtocolError, RemoteProtocolError, LocalProtocolError):
-            self._transport.close()
+        except (h11.ProtocolError, RemoteProtocolError, LocalProtocolError):
+            self._finish()
 
     def send(self, data: bytes) -> None:
-        """Write frames; a client that lags too far behind is dropped instead."""
-        if self._deaf:
+        """Write bytes, whatever they are; a client that lags too far behind is dropped instead."""
+        if self._deaf or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self._transport.get_write_buffer_size() + len(self._slow or b"") > MOST_UNSENT_BYTES:
             self._transport.abort()
-        elif not self._transport.is_closing():
+        elif self._slow is not None:
+            self._slow += data
+        else:
             self._transport.write(data)
+
+    def _finish(self) -> None:
+        """End the connection when what was sent has left, which a client that does not read cannot put off for long."""
+        self._transport.close()
+        asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
     def say(self, data: bytes) -> None:
         """Write frames that the client takes for messages."""
@@ -131,12 +143,28 @@ class Session(asyncio.Protocol):
             plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.cut()
         else:
-            self._transport.close()
+            self._finish()
 
     def go_deaf(self) -> None:
         """Read and write nothing more, and keep the connection: half-open, until it is cut."""
         self._deaf = True
         self._transport.pause_reading()
+
+    def slow_down(self) -> None:
+        """Hold back from now on all that is sent, pongs too: whatever came in between would be part of a slow frame."""
+        self._slow = bytearray()
+
+    def drip(self) -> None:
+        """Send the next byte of what is held back."""
+        if self._slow and not self._transport.is_closing():
+            self._transport.write(bytes(self._slow[:1]))
+            del self._slow[:1]
+
+    def speed_up(self) -> None:
+        """Send all that is held back, and hold back nothing more."""
+        held, self._slow = self._slow, None
+        if held:
+            self.send(bytes(held))
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with a close frame, or without one if the code is 1006."""
@@ -144,7 +172,7 @@ class Session(asyncio.Protocol):
             self.cut()
         else:
             self._write(CloseConnection(code=code, reason=reason[:MOST_CLOSE_REASON]))
-            self._transport.close()
+            self._finish()
         self._exchange.sessions.discard(self)
 
     def _http_events(self) -> None:
@@ -162,9 +190,11 @@ class Session(asyncio.Protocol):
                     return
             elif isinstance(event, h11.EndOfMessage):
                 self._reply()
+                if self._transport.is_closing():
+                    return
             else:  # needs more data, or the peer is done
                 if isinstance(event, h11.ConnectionClosed):
-                    self._transport.close()
+                    self._finish()
                 return
 
     def _reply(self) -> None:
@@ -173,11 +203,11 @@ class Session(asyncio.Protocol):
         reply = self._exchange.rest_reply(method, target, self._body)
         body = reply.body.encode()
         headers = {"Content-Type": rest.JSON, "Content-Length": str(len(body)), **reply.headers}
-        head = self._http.send(h11.Response(status_code=reply.status, headers=list(headers.items())))
-        rest_of_it = self._http.send(h11.Data(data=body)) or b"", self._http.send(h11.EndOfMessage()) or b""
-        self._transport.write(b"".join((head or b"", *rest_of_it)))
+        parts = [h11.Response(status_code=reply.status, headers=list(headers.items())), h11.Data(data=body)]
+        told = parts[:1] if method == "HEAD" else parts
+        self.send(b"".join([self._http.send(part) or b"" for part in (*told, h11.EndOfMessage())]))
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
-            self._transport.close()
+            self._finish()
         else:
             self._http.start_next_cycle()
 
@@ -196,16 +226,20 @@ class Session(asyncio.Protocol):
         for event in self._websocket.events():
             if isinstance(event, Request):
                 self._accept(event)
-            elif self._exceeds_rate():
+            elif _counts(event) and self._exceeds_rate():
                 self.close(1008, "Too many requests")
                 return
             else:
                 self._websocket_event(event)
+            if self._transport.is_closing():
+                return
 
     def _websocket_event(self, event: Event) -> None:
         if isinstance(event, TextMessage):
             self._text += event.data
-            if event.message_finished:
+            if len(self._text) > MOST_TEXT_CHARACTERS:
+                self.close(1009, "Message too big")
+            elif event.message_finished:
                 text, self._text, self.heard_s = self._text, "", time.monotonic()
                 self._exchange.heard(self, text)
         elif isinstance(event, Ping) and self._exchange.answers_pings():
@@ -214,7 +248,8 @@ class Session(asyncio.Protocol):
             self._unanswered_since = None
         elif isinstance(event, CloseConnection):
             self._write(event.response())
-            self._transport.close()
+            self._exchange.sessions.discard(self)  # nothing may be sent behind it
+            self._finish()
 
     def _accept(self, request: Request) -> None:
         assert self._request is not None
@@ -226,7 +261,7 @@ class Session(asyncio.Protocol):
             fields = [(name.encode(), value.encode()) for name, value in headers.items()]
             self._write(RejectConnection(status_code=talk.status, headers=fields, has_body=True))
             self._write(RejectData(data=body))
-            self._transport.close()
+            self._finish()
             return
         self.talk = talk
         self.sent_s = self.heard_s = time.monotonic()
@@ -246,5 +281,11 @@ class Session(asyncio.Protocol):
 
     def _write(self, event: Event) -> None:
         assert self._websocket is not None
-        if not self._deaf:
-            self._transport.write(self._websocket.send(event))
+        self.send(self._websocket.send(event))
+
+
+def _counts(event: Event) -> bool:
+    """Say whether this is a message of the client: no part of one, no pong to a ping that no exchange would send."""
+    if isinstance(event, Pong):
+        return bytes(event.payload) != IN_BETWEEN
+    return not isinstance(event, Message) or event.message_finished

@@ -5,11 +5,13 @@ from typing import ClassVar, Final, NamedTuple
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.crossing import crossed
-from pytrader.sandbox.dialects.dialect import DEPTH, NO_DATA, PONG, Message
-from pytrader.sandbox.outgoing import RAW, wire
+from pytrader.sandbox.dialects.dialect import NO_DATA, Kind, Message
+from pytrader.sandbox.outgoing import wire
 
 PIECES: Final = 64  # of a message that is cut to pieces
-PING: Final = frames.websocket(9, b"in between")
+IN_BETWEEN: Final = b"in between"
+PING: Final = frames.websocket(9, IN_BETWEEN)
+MOST_HELD_BYTES: Final = 32 << 20  # as much as a client may leave unread
 
 
 class Stage(NamedTuple):
@@ -34,7 +36,7 @@ class Spoiler:
     def sent(self, messages: Iterable[Message]) -> Iterable[Message]:
         """Return what is sent instead of `messages`."""
         for message in messages:
-            if message.kind == DEPTH and self.left > 0:
+            if message.kind == Kind.DEPTH and self.left > 0:
                 self.left -= 1
                 yield from self.changed(message)
             else:
@@ -44,9 +46,10 @@ class Spoiler:
         """Return what is sent instead of one frame of book changes: nothing."""
         return ()
 
-    def drip(self) -> bytes:
-        """Return the bytes that are due now."""
-        return b""
+    @property
+    def holds_too_much(self) -> bool:
+        """Whether a client that were sent nothing for so long would be dropped."""
+        return False
 
     def rest(self) -> bytes:
         """Return what was held back, once the fault is over."""
@@ -71,7 +74,7 @@ class Dup(Spoiler):
 
 
 class Reorder(Spoiler):
-    """Swaps a frame with the one that follows."""
+    """Swaps a frame with the one that follows in the same book."""
 
     most = 2
 
@@ -85,6 +88,9 @@ class Reorder(Spoiler):
         if self._first is None:
             self._first = message
             return ()
+        if message.topic != self._first.topic:
+            self.left += 1
+            return (message,)
         return (message, self._first)
 
     def rest(self) -> bytes:
@@ -105,31 +111,19 @@ class Stall(Spoiler):
     def sent(self, messages: Iterable[Message]) -> Iterable[Message]:
         """Hold all but the answer to a ping."""
         for message in messages:
-            if message.kind == PONG:
+            if message.kind == Kind.PONG:
                 yield message
             else:
                 self.held += wire(message)
 
+    @property
+    def holds_too_much(self) -> bool:
+        """Whether it is as much as a client may leave unread."""
+        return len(self.held) > MOST_HELD_BYTES
+
     def rest(self) -> bytes:
         """Return what was held back."""
         return bytes(self.held)
-
-
-class Slow(Stall):
-    """Sends what was held back a byte at a time."""
-
-    lasts = False
-
-    def sent(self, messages: Iterable[Message]) -> Iterable[Message]:
-        """Hold all: another message would end up inside the slow one."""
-        self.held += b"".join(wire(message) for message in messages)
-        return ()
-
-    def drip(self) -> bytes:
-        """Return the next byte."""
-        byte = bytes(self.held[:1])
-        del self.held[:1]
-        return byte
 
 
 class Silent(Spoiler):
@@ -149,7 +143,7 @@ class Fragment(Spoiler):
 
     def sent(self, messages: Iterable[Message]) -> Iterable[Message]:
         """Cut all."""
-        return [Message(RAW, message.topic, _pieces(message)) for message in messages]
+        return [Message(Kind.RAW, message.topic, _pieces(message)) for message in messages]
 
 
 class Oversize(Spoiler):
@@ -158,7 +152,7 @@ class Oversize(Spoiler):
     def changed(self, message: Message) -> Iterable[Message]:
         """Return the head of such a frame, and go on as if nothing were."""
         size = 1 << (25 if self.stage.way == "2^25" else 40)
-        return (Message(RAW, "", bytes((0x81, 127)) + size.to_bytes(8, "big")), message)
+        return (Message(Kind.RAW, "", bytes((0x81, 127)) + size.to_bytes(8, "big")), message)
 
 
 class BadUtf8(Spoiler):
@@ -168,7 +162,7 @@ class BadUtf8(Spoiler):
         """Spoil its middle."""
         payload = message.payload.encode() if isinstance(message.payload, str) else message.payload
         middle = len(payload) // 2
-        return (Message(RAW, "", frames.websocket(1, payload[:middle] + b"\xff\xc0" + payload[middle:])),)
+        return (Message(Kind.RAW, "", frames.websocket(1, payload[:middle] + b"\xff\xc0" + payload[middle:])),)
 
 
 class BadJson(Spoiler):
@@ -194,7 +188,6 @@ SPOILERS: Final[dict[str, type[Spoiler]]] = {
     "gap": Gap,
     "stall": Stall,
     "silent": Silent,
-    "slowloris": Slow,
     "fragment": Fragment,
     "oversize": Oversize,
     "badutf8": BadUtf8,
@@ -204,7 +197,7 @@ SPOILERS: Final[dict[str, type[Spoiler]]] = {
 
 
 def _pieces(message: Message) -> bytes:
-    if message.kind == RAW:
+    if message.kind == Kind.RAW:
         return wire(message)
     opcode, payload = (1, message.payload.encode()) if isinstance(message.payload, str) else (2, message.payload)
     size = max(1, len(payload) // PIECES)

@@ -3,6 +3,8 @@
 import json
 from typing import Any, Final
 
+from pytrader.sandbox.dialects.reading import read_json
+
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 MOST_STREAMS: Final = 1024
 
@@ -22,7 +24,7 @@ class Subscriptions:
     def reply(self, text: str) -> str:
         """Carry out one control message and return the reply's text."""
         try:
-            asked = json.loads(text)
+            asked = read_json(text)
         except ValueError:
             return _refusal(3, "Invalid JSON: expected value at line 1 column 1", None)
         if not isinstance(asked, dict):

@@ -9,7 +9,7 @@ use engine::latency::Stage;
 use engine::market::{Applied, Audit, Counters, Market, SnapshotOutcome};
 use engine::succession::Succession;
 use engine::units::Side;
-use engine::view::{Published, Sync, TopOfBook, View};
+use engine::view::{Published, Sync, TopOfBook, Trade, View};
 use engine::wake::{CrossWatch, Signal};
 use engine::wire::{Venue, WireError};
 use pyo3::exceptions::PyValueError;
@@ -320,6 +320,15 @@ impl Book {
     #[pyo3(signature = (side, count = 10))]
     fn levels(&self, side: &str, count: usize) -> PyResult<Vec<(i64, i64)>> {
         levels_of(&self.published, side, count)
+    }
+
+    /// The venue's last trades, at most 1,024, oldest first, as `(price, quantity, side)`: amounts × 10⁻⁸, and "buy" or
+    /// "sell", what the taker did.
+    fn trades(&self) -> Vec<(i64, i64, &'static str)> {
+        let mut found = Vec::new();
+        self.published.trades.read_since(0, &mut found);
+        let side = |trade: &Trade| if trade.buyer_is_maker { "sell" } else { "buy" };
+        found.iter().map(|trade| (trade.price.0, trade.quantity.0, side(trade))).collect()
     }
 
     /// Everything counted since the book was made, and the live book's levels a side.

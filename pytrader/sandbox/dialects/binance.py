@@ -5,24 +5,17 @@ from typing import ClassVar, Final
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
-from pytrader.sandbox.dialects.dialect import (
-    DEPTH,
-    NOT_FOUND,
-    NOTICE,
-    REPLY,
-    TOP,
-    TRADE,
-    Asked,
-    Dialect,
-    Message,
-    Talk,
-    Words,
-)
+from pytrader.sandbox.dialects.dialect import NOT_FOUND, Asked, Dialect, Kind, Message, Talk, Words
 from pytrader.sandbox.happenings import Happening
 from pytrader.sandbox.rest import Reply, answer, error
 from pytrader.sandbox.subscriptions import Subscriptions
 
-KINDS: Final = {frames.BOOK_TICKER: TOP, frames.DEPTH: DEPTH, frames.SLOW_DEPTH: "slow depth", frames.TRADE: TRADE}
+KINDS: Final = {
+    frames.BOOK_TICKER: Kind.TOP,
+    frames.DEPTH: Kind.DEPTH,
+    frames.SLOW_DEPTH: Kind.SLOW_DEPTH,
+    frames.TRADE: Kind.TRADE,
+}
 
 
 class BinanceTalk(Talk):
@@ -50,7 +43,7 @@ class BinanceTalk(Talk):
         """Carry out one control message."""
         reply = self.subscriptions.reply(text)
         self._follow()
-        return (Message(REPLY, "", reply),)
+        return (Message(Kind.REPLY, "", reply),)
 
     def heard(self, made: Iterable[Message]) -> list[Message]:
         """Return the frames of the subscribed streams, wrapped if the connection is."""
@@ -67,7 +60,7 @@ class BinanceTalk(Talk):
         notice = f'{{"e":"serverShutdown","E":{now_ms}}}'
         if self.subscriptions.wrapped:
             notice = frames.combined("!serverShutdown", notice)
-        return (Message(NOTICE, "", notice),)
+        return (Message(Kind.NOTICE, "", notice),)
 
 
 class Binance(Dialect):

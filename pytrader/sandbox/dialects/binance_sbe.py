@@ -9,14 +9,15 @@ from typing import ClassVar, Final
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.dialects.binance import Binance, BinanceTalk
-from pytrader.sandbox.dialects.dialect import DEPTH, SNAPSHOT, TOP, TRADE, Asked, Feed, Message, Talk
-from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed
+from pytrader.sandbox.dialects.dialect import Asked, Feed, Kind, Message, Talk
+from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed, shown
 from pytrader.sandbox.happenings import Happening, Levels, Top, Trades
 from pytrader.sandbox.market import Market
 
 BEST: Final = "btcusdt@bestBidAsk"
 DIFFS: Final = "btcusdt@depth"
 PARTIAL: Final = "btcusdt@depth20"
+US: Final = 1_000
 DIFFS_NS: Final = 20_000_000
 PARTIAL_NS: Final = 50_000_000
 PARTIAL_LEVELS: Final = 20
@@ -68,32 +69,25 @@ class _Diffs(WholeBookFeed):
     """The changes of 20 ms."""
 
     def __init__(self, market: Market) -> None:
-        super().__init__(market.book, DIFFS_NS)
-        self._market = market
+        super().__init__(market, DIFFS_NS)
 
     def said(self, changes: Changes) -> Iterable[Message]:
-        return (Message(DEPTH, DIFFS, diff(_now_us(self._market), changes)),)
+        return (Message(Kind.DEPTH, DIFFS, diff(self.market.utc_ns() // US, changes)),)
 
 
 class _Partial(Feed):
     """The best 20 levels, whole, if the book has changed."""
 
     def __init__(self, market: Market) -> None:
-        super().__init__(PARTIAL_NS)
-        self._market = market
+        super().__init__(market, PARTIAL_NS)
         self._said_id = 0
 
     def publish(self) -> Iterable[Message]:
-        book = self._market.book
-        if book.update_id == self._said_id:
+        if self.market.book.update_id == self._said_id:
             return ()
-        self._said_id = book.update_id
-        levels = book.bids.top(PARTIAL_LEVELS), book.asks.top(PARTIAL_LEVELS)
-        return (Message(SNAPSHOT, PARTIAL, partial(_now_us(self._market), book.update_id, *levels)),)
-
-
-def _now_us(market: Market) -> int:
-    return market.epoch_ms * 1000 + market.now_ns // 1000
+        self._said_id, bids, asks = shown(self.market.book, PARTIAL_LEVELS)
+        text = partial(self.market.utc_ns() // US, self._said_id, bids, asks)
+        return (Message(Kind.SNAPSHOT, PARTIAL, text),)
 
 
 class SbeTalk(BinanceTalk):
@@ -133,13 +127,13 @@ class BinanceSbe(Binance):
 
     def told(self, happened: Sequence[Happening]) -> list[Message]:
         """Return trades and best prices as they happen."""
-        made, epoch_us = [], self.market.epoch_ms * 1000
+        made = []
         for told in happened:
-            at_us = epoch_us + told.at_ns // 1000
+            at_us = self.market.utc_ns(told.at_ns) // US
             if isinstance(told, Top) and BEST in self.wanted:
-                made.append(Message(TOP, BEST, best(at_us, told)))
+                made.append(Message(Kind.TOP, BEST, best(at_us, told)))
             elif isinstance(told, Trades) and frames.TRADE in self.wanted:
-                made.append(Message(TRADE, frames.TRADE, trades(at_us, told)))
+                made.append(Message(Kind.TRADE, frames.TRADE, trades(at_us, told)))
         return made
 
 

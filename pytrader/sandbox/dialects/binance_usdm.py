@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Final
 from pytrader.sandbox import frames
 from pytrader.sandbox.book import Book
 from pytrader.sandbox.dialects.binance import Binance
-from pytrader.sandbox.dialects.dialect import DEPTH, TOP, TRADE, Asked, Message, Talk
-from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed
+from pytrader.sandbox.dialects.dialect import Asked, Kind, Message
+from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed, shown
+from pytrader.sandbox.dialects.reading import read_count
 from pytrader.sandbox.happenings import Happening, Levels, Top, Trades
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply, error
 
-PUBLIC: Final = "/public/stream"  # the path of the exchange's own host
 IDS: Final = 7  # ids of all symbols for each of ours
 DEPTHS_NS: Final = {
     "btcusdt@depth@0ms": 20_000_000,
@@ -55,17 +55,16 @@ class _Depth(WholeBookFeed):
     """One depth stream."""
 
     def __init__(self, market: Market, stream: str, every_ns: int) -> None:
-        super().__init__(market.book, every_ns)
-        self._market = market
+        super().__init__(market, every_ns)
         self._stream = stream
 
     def said(self, changes: Changes) -> Iterable[Message]:
-        at_ms, before = self._market.now_ms(), IDS * (changes.first_id - 1)
+        at_ms, before = self.market.now_ms(), IDS * (changes.first_id - 1)
         text = (
             f'{{"e":"depthUpdate","E":{at_ms},"T":{at_ms},"s":"BTCUSDT","U":{before + IDS // 2 + 1},'
             f'"u":{IDS * changes.last_id},"pu":{before},"b":{_levels(changes.bids)},"a":{_levels(changes.asks)}}}'
         )
-        return (Message(DEPTH, self._stream, text),)
+        return (Message(Kind.DEPTH, self._stream, text),)
 
 
 class BinanceUsdm(Binance):
@@ -82,24 +81,15 @@ class BinanceUsdm(Binance):
         super().__init__(market)
         self.feeds = {stream: _Depth(market, stream, every_ns) for stream, every_ns in DEPTHS_NS.items()}
 
-    def takes_stream(self, asked: Asked) -> bool:
-        """Take `/usdm/...`, and the path of the exchange's own host."""
-        return super().takes_stream(asked) or asked.path == PUBLIC
-
-    def talk(self, asked: Asked, now_s: float) -> Talk | int:
-        """Begin with the streams that the URL names."""
-        path = f"{self.root}/stream" if asked.path == PUBLIC else asked.path
-        return super().talk(Asked(asked.method, path, asked.query, asked.headers), now_s)
-
     def told(self, happened: Sequence[Happening]) -> list[Message]:
         """Return bookTicker and trade frames."""
         made: list[Message] = []
         for told in happened:
-            at_ms = self.market.epoch_ms + told.at_ns // 1_000_000
+            at_ms = self.market.utc_ns(told.at_ns) // 1_000_000
             if isinstance(told, Top) and frames.BOOK_TICKER in self.wanted:
-                made.append(Message(TOP, frames.BOOK_TICKER, _book_ticker(at_ms, told)))
+                made.append(Message(Kind.TOP, frames.BOOK_TICKER, _book_ticker(at_ms, told)))
             elif isinstance(told, Trades) and frames.TRADE in self.wanted:
-                made += [Message(TRADE, frames.TRADE, text) for text in _trades(at_ms, told)]
+                made += [Message(Kind.TRADE, frames.TRADE, text) for text in _trades(at_ms, told)]
         return made
 
     def rest(self, asked: Asked, old: Book | None) -> Reply:  # noqa: PLR0911 - one a path
@@ -147,10 +137,11 @@ def _trades(at_ms: int, told: Trades) -> list[str]:
 
 
 def _depth(limit: str, book: Book, now_ms: int) -> Reply:
-    if not (limit.isascii() and limit.isdigit() and int(limit[:6]) in LIMITS):
+    count = read_count(limit, LIMITS[-1])
+    if count is None or count not in LIMITS:
         return error(400, -4021, f"{limit} is not valid depth limit.")
-    bids, asks = book.bids.top(int(limit)), book.asks.top(int(limit))
-    head = f'{{"lastUpdateId":{IDS * book.update_id},"E":{now_ms},"T":{now_ms},'
+    update_id, bids, asks = shown(book, count)
+    head = f'{{"lastUpdateId":{IDS * update_id},"E":{now_ms},"T":{now_ms},'
     return Reply(200, f'{head}"bids":{_levels(bids)},"asks":{_levels(asks)}}}')
 
 

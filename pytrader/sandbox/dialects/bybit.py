@@ -10,24 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from pytrader.sandbox.book import Book
-from pytrader.sandbox.dialects.dialect import (
-    DEPTH,
-    NOT_FOUND,
-    NOTICE,
-    PONG,
-    REPLY,
-    SNAPSHOT,
-    TOP,
-    TRADE,
-    Asked,
-    Close,
-    Dialect,
-    Message,
-    Talk,
-    Words,
-)
-from pytrader.sandbox.dialects.feeds import WindowFeed
+from pytrader.sandbox.dialects.dialect import NOT_FOUND, Asked, Close, Dialect, Kind, Message, Talk, Words
+from pytrader.sandbox.dialects.feeds import WindowFeed, shown
 from pytrader.sandbox.dialects.numbers import price, size
+from pytrader.sandbox.dialects.reading import read_count, read_json
 from pytrader.sandbox.happenings import Happening, Levels, Trades
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply
@@ -38,7 +24,8 @@ STATUS: Final = "/v5/public/misc/status"
 STATUS_TOPIC: Final = "system.status"
 TRADES: Final = "publicTrade.BTCUSDT"
 EVERY_NS: Final = {1: 10_000_000, 50: 20_000_000, 200: 100_000_000, 1000: 200_000_000}  # levels -> cadence
-REPEAT_NS: Final = 3_000_000_000
+MS: Final = 1_000_000
+REPEAT_NS: Final = 3_000 * MS
 FIRST_U: Final = 18_521_288
 MOST_ARGS: Final = 10
 MOST_TRADES: Final = 1024  # in one message
@@ -55,40 +42,33 @@ class BookFeed(WindowFeed):
 
     def __init__(self, market: Market, count: int) -> None:
         """Publish the best `count` levels at the topic's cadence."""
-        super().__init__(market.book, count, EVERY_NS[count])
+        super().__init__(market, count, EVERY_NS[count], REPEAT_NS if count == 1 else None)
         self.topic = f"orderbook.{count}.{SYMBOL}"
         self.u = FIRST_U
-        self._market = market
-        self._said_ns = 0
 
     def start(self) -> None:
         """Begin with a state of its own number."""
         super().start()
         self.u += 1
-        self._said_ns = self._market.now_ns
 
     def snapshot(self) -> Message:
         """Return the state as last published, whole."""
         text = self._text("snapshot", self.bids.levels, self.asks.levels)
-        return Message(TOP if self.count == 1 else SNAPSHOT, self.topic, text)
+        return Message(Kind.TOP if self.count == 1 else Kind.SNAPSHOT, self.topic, text)
 
     def said(self, before_id: int, bids: Levels, asks: Levels) -> Iterable[Message]:  # noqa: ARG002 - the feeds' signature
         """Return a snapshot of level 1, or the changes of a deeper book."""
         self.u += 1
-        self._said_ns = self._market.now_ns
         if self.count == 1:
             return (self.snapshot(),)
-        return (Message(DEPTH, self.topic, self._text("delta", bids, asks)),)
+        return (Message(Kind.DEPTH, self.topic, self._text("delta", bids, asks)),)
 
     def quiet(self) -> Iterable[Message]:
-        """Repeat level 1 after 3 s."""
-        if self.count > 1 or self._market.now_ns - self._said_ns < REPEAT_NS:
-            return ()
-        self._said_ns = self._market.now_ns
+        """Repeat level 1."""
         return (self.snapshot(),)
 
     def _text(self, kind: str, bids: Levels, asks: Levels) -> str:
-        at_ms = self._market.now_ms()
+        at_ms = self.market.now_ms()
         return (
             f'{{"topic":"{self.topic}","ts":{at_ms},"type":"{kind}","data":{{"s":"{SYMBOL}","b":{_levels(bids)},'
             f'"a":{_levels(asks)},"u":{self.u},"seq":{self.update_id}}},"cts":{at_ms}}}'
@@ -122,7 +102,7 @@ class BybitTalk(Talk):
     def answer(self, text: str) -> Words:
         """Carry out one request: ping, subscribe or unsubscribe."""
         try:
-            asked = json.loads(text)
+            asked = read_json(text)
         except ValueError:
             found = text.strip()[:1]
             return self._refused(
@@ -132,7 +112,7 @@ class BybitTalk(Talk):
             return self._refused("Failed to decode incoming data:readObjectStart: expect { or n", {})
         match asked.get("op"):
             case "ping":
-                return (Message(PONG, "", self._reply("pong", asked, success=True)),)
+                return (Message(Kind.PONG, "", self._reply("pong", asked, success=True)),)
             case "subscribe" | "unsubscribe":
                 return self._changed(asked)
         return self._refused("error:invalid op", asked)
@@ -149,7 +129,7 @@ class BybitTalk(Talk):
                 return self._refused(f"error:handler not found,topic:{topic}", asked)
             if subscribes and (topic in self.topics or args.count(topic) > 1):
                 return self._refused(f"error:already subscribed,topic:{topic}", asked)
-        words = [Message(REPLY, "", self._reply(asked["op"], asked, success=True))]
+        words = [Message(Kind.REPLY, "", self._reply(asked["op"], asked, success=True))]
         for topic in args:
             if not subscribes:
                 self.leave(topic)
@@ -158,7 +138,7 @@ class BybitTalk(Talk):
         return words
 
     def _refused(self, why: str, asked: dict[str, Any]) -> Words:
-        return (Message(REPLY, "", self._reply(why, asked, success=False)),)
+        return (Message(Kind.REPLY, "", self._reply(why, asked, success=False)),)
 
     def _reply(self, said: str, asked: dict[str, Any], *, success: bool) -> str:
         reply: dict[str, Any] = {"success": success, "ret_msg": said, "conn_id": self._conn_id}
@@ -180,7 +160,7 @@ class BybitTalk(Talk):
         row |= {"href": "", "serviceTypes": [2, 3, 4, 5], "product": [1, 2]}
         row |= {"uidSuffix": [], "maintainType": 1, "env": 1}
         text = json.dumps({"topic": STATUS_TOPIC, "ts": now_ms, "data": [row]}, separators=(",", ":"))
-        return (Message(NOTICE, STATUS_TOPIC, text),)
+        return (Message(Kind.NOTICE, STATUS_TOPIC, text),)
 
 
 class Bybit(Dialect):
@@ -214,14 +194,12 @@ class Bybit(Dialect):
         made: list[Message] = []
         for told in happened:
             if isinstance(told, Trades):
-                at_ms = self.market.epoch_ms + told.at_ns // 1_000_000
-                made += [Message(TRADE, TRADES, text) for text in trades(at_ms, told)]
+                made += [Message(Kind.TRADE, TRADES, text) for text in self._trades(told)]
         return made
 
     def rest(self, asked: Asked, old: Book | None) -> Reply:  # noqa: PLR0911 - one a path
         """Answer time, instruments-info, orderbook and recent-trade."""
-        now_ns = self.market.epoch_ms * 1_000_000 + self.market.now_ns
-        category = asked.query.get("category")
+        now_ns, category = self.market.utc_ns(), asked.query.get("category")
         match asked.path.removeprefix("/v5/market/"):
             case _ if asked.method != "GET":
                 return self._shell(10001, "Request method is not supported")
@@ -242,26 +220,23 @@ class Bybit(Dialect):
 
     def _orderbook(self, limit: str, old: Book | None) -> Reply:
         """Return the book as last published by a topic deep enough that somebody hears, else as it is now."""
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= 1000):
+        if not (count := read_count(limit, 1000)):
             return self._shell(10001, "params error: limit should between 1 and 1000")
-        count, book = int(limit), old or self.market.book
         feed = next((feed for feed in self._books if feed.active and feed.count >= max(count, 50)), None)
-        if feed is None or old is not None:
-            bids, asks, seq = book.bids.top(count), book.asks.top(count), book.update_id
-        else:
-            bids, asks, seq = list(feed.bids.levels)[:count], list(feed.asks.levels)[:count], feed.update_id
+        published = None if feed is None or old else feed.shown(count)
+        seq, bids, asks = published or shown(old or self.market.book, count)
         at_ms = self.market.now_ms()
         result = {"s": SYMBOL, "a": _pairs(asks), "b": _pairs(bids), "ts": at_ms, "u": self._books[-1].u, "seq": seq}
         return self._shell(result=result | {"cts": at_ms})
 
     def _recent(self) -> list[dict[str, Any]]:
-        rows = [json.loads(text)["data"] for told in self.market.recent for text in trades(self._at_ms(told), told)]
+        rows = [json.loads(text)["data"] for told in self.market.recent for text in self._trades(told)]
         names = {"i": "execId", "s": "symbol", "p": "price", "v": "size", "S": "side", "BT": "isBlockTrade"}
         flat = [row for data in rows for row in data][::-1][:60]
         return [{name: row[key] for key, name in names.items()} | {"time": str(row["T"])} for row in flat]
 
-    def _at_ms(self, told: Trades) -> int:
-        return self.market.epoch_ms + told.at_ns // 1_000_000
+    def _trades(self, told: Trades) -> list[str]:
+        return trades(self.market.utc_ns(told.at_ns) // MS, told)
 
     def _shell(self, code: int = 0, said: str = "OK", result: dict[str, Any] | None = None, status: int = 200) -> Reply:
         shell = {

@@ -17,23 +17,10 @@ from pytrader.sandbox.dialects.coinbase_texts import (
     trades_text,
     update_texts,
 )
-from pytrader.sandbox.dialects.dialect import (
-    BEAT,
-    DEPTH,
-    REPLY,
-    SNAPSHOT,
-    TOP,
-    TRADE,
-    Asked,
-    Close,
-    Dialect,
-    Feed,
-    Message,
-    Talk,
-    Words,
-)
-from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed
+from pytrader.sandbox.dialects.dialect import Asked, Close, Dialect, Feed, Kind, Message, Talk, Words
+from pytrader.sandbox.dialects.feeds import Changes, WholeBookFeed, shown
 from pytrader.sandbox.dialects.numbers import price, rfc3339, size
+from pytrader.sandbox.dialects.reading import read_count, read_json
 from pytrader.sandbox.happenings import Happening, Trades
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply
@@ -48,6 +35,7 @@ TICKER_NS: Final = 50_000_000
 TRADES_NS: Final = 250_000_000
 HEARTBEAT_NS: Final = 1_000_000_000
 SUBSCRIBE_WITHIN_S: Final = 5.0
+EVERY_LEVEL: Final = 1 << 20  # more than there are
 FIRST_TRADES: Final = 50  # in the snapshot of `market_trades`
 
 
@@ -55,29 +43,24 @@ def _topic(channel: str, name: str) -> str:
     return f"{channel}:{name}"
 
 
-def _now_ns(market: Market) -> int:
-    return market.epoch_ms * 1_000_000 + market.now_ns
-
-
 class Level2(WholeBookFeed):
     """One product's changes, with the whole book first."""
 
     def __init__(self, market: Market, name: str) -> None:
         """Publish under a product's `name`."""
-        super().__init__(market.book, LEVEL2_NS)
-        self._market = market
+        super().__init__(market, LEVEL2_NS)
         self._name = name
 
     def snapshot(self) -> Message:
         """Return the whole book of now; a change that a later update repeats is absolute and does no harm."""
-        at = rfc3339(_now_ns(self._market), 6)
-        rows = update_texts(self.book.bids.top(1 << 20), self.book.asks.top(1 << 20), at)
-        return Message(SNAPSHOT, _topic(LEVEL2, self._name), book_texts("snapshot", self._name, rows))
+        at = rfc3339(self.market.utc_ns(), 6)
+        rows = update_texts(*shown(self.market.book, EVERY_LEVEL)[1:], at)
+        return Message(Kind.SNAPSHOT, _topic(LEVEL2, self._name), book_texts("snapshot", self._name, rows))
 
     def said(self, changes: Changes) -> Iterable[Message]:
         """Return the changes since the last update."""
-        rows = update_texts(changes.bids, changes.asks, rfc3339(_now_ns(self._market), 6))
-        return (Message(DEPTH, _topic(LEVEL2, self._name), book_texts("update", self._name, rows)),)
+        rows = update_texts(changes.bids, changes.asks, rfc3339(self.market.utc_ns(), 6))
+        return (Message(Kind.DEPTH, _topic(LEVEL2, self._name), book_texts("update", self._name, rows)),)
 
 
 class MarketTrades(Feed):
@@ -85,8 +68,7 @@ class MarketTrades(Feed):
 
     def __init__(self, market: Market, name: str) -> None:
         """Publish under a product's `name`."""
-        super().__init__(TRADES_NS)
-        self._market = market
+        super().__init__(market, TRADES_NS)
         self._name = name
         self.waiting: list[Trades] = []
 
@@ -97,7 +79,7 @@ class MarketTrades(Feed):
 
     def snapshot(self) -> Message:
         """Return the last trades."""
-        return self._message("snapshot", list(self._market.recent), FIRST_TRADES)
+        return self._message("snapshot", list(self.market.recent), FIRST_TRADES)
 
     def publish(self) -> Iterable[Message]:
         """Return the trades since the last time, if there were any."""
@@ -105,8 +87,8 @@ class MarketTrades(Feed):
         return (self._message("update", told, None),) if told else ()
 
     def _message(self, kind: str, told: list[Trades], most: int | None) -> Message:
-        text = trades_text(kind, self._name, told, self._market.epoch_ms, most)
-        return Message(TRADE, _topic(MARKET_TRADES, self._name), text)
+        text = trades_text(kind, self._name, told, self.market.epoch_ms, most)
+        return Message(Kind.TRADE, _topic(MARKET_TRADES, self._name), text)
 
 
 class Ticker(Feed):
@@ -114,18 +96,17 @@ class Ticker(Feed):
 
     def __init__(self, market: Market, name: str) -> None:
         """Publish under a product's `name`."""
-        super().__init__(TICKER_NS)
-        self._market = market
+        super().__init__(market, TICKER_NS)
         self._name = name
         self._said: tuple[int, ...] = ()
 
     def _state(self) -> tuple[int, ...]:
-        last = self._market.recent[-1].fills[-1][0] if self._market.recent else self._market.book.bids.best()
-        return (last, *self._market.book.top())
+        last = self.market.recent[-1].fills[-1][0] if self.market.recent else self.market.book.bids.best()
+        return (last, *self.market.book.top())
 
     def snapshot(self) -> Message:
         """Return the ticker of now."""
-        return Message(TOP, _topic(TICKER, self._name), ticker_text("snapshot", self._name, self._state()))
+        return Message(Kind.TOP, _topic(TICKER, self._name), ticker_text("snapshot", self._name, self._state()))
 
     def publish(self) -> Iterable[Message]:
         """Return the ticker if it has changed."""
@@ -133,7 +114,7 @@ class Ticker(Feed):
         if state == self._said:
             return ()
         self._said = state
-        return (Message(TOP, _topic(TICKER, self._name), ticker_text("update", self._name, state)),)
+        return (Message(Kind.TOP, _topic(TICKER, self._name), ticker_text("update", self._name, state)),)
 
 
 class Heartbeats(Feed):
@@ -141,15 +122,14 @@ class Heartbeats(Feed):
 
     def __init__(self, market: Market) -> None:
         """Count the market's seconds."""
-        super().__init__(HEARTBEAT_NS)
-        self._market = market
+        super().__init__(market, HEARTBEAT_NS)
 
     def publish(self) -> Iterable[Message]:
         """Return this second's."""
-        now_ns, counter = _now_ns(self._market), self._market.now_ns // HEARTBEAT_NS
+        now_ns, counter = self.market.utc_ns(), self.market.now_ns // HEARTBEAT_NS
         at = rfc3339(now_ns, 9).replace("T", " ").removesuffix("Z")
         event = f'{{"current_time":"{at} +0000 UTC m=+{counter}.000000000","heartbeat_counter":{counter}}}'
-        return (Message(BEAT, HEARTBEATS, f'"channel":"{HEARTBEATS}"\n[{event}]'),)
+        return (Message(Kind.BEAT, HEARTBEATS, f'"channel":"{HEARTBEATS}"\n[{event}]'),)
 
 
 class CoinbaseTalk(Talk):
@@ -174,7 +154,7 @@ class CoinbaseTalk(Talk):
 
     def _numbered(self, messages: Iterable[Message]) -> list[Message]:
         """Put time and number between the channel and the events."""
-        at, numbered = rfc3339(_now_ns(self.dialect.market), 9), []
+        at, numbered = rfc3339(self.dialect.market.utc_ns(), 9), []
         for kind, topic, payload in messages:
             assert isinstance(payload, str)
             channel, _, events = payload.partition("\n")
@@ -186,7 +166,7 @@ class CoinbaseTalk(Talk):
     def answer(self, text: str) -> Words:
         """Carry out one subscribe or unsubscribe."""
         try:
-            asked = json.loads(text)
+            asked = read_json(text)
         except ValueError:
             return (_error("failed to parse message"),)
         if not isinstance(asked, dict) or asked.get("type") not in ("subscribe", "unsubscribe"):
@@ -218,7 +198,7 @@ class CoinbaseTalk(Talk):
             known, _, name = topic.partition(":")
             heard.setdefault(known, []).append(name or known)
         events = json.dumps([{"subscriptions": heard}], separators=(",", ":"))
-        return self._numbered([*messages, Message(REPLY, "", f'"channel":"subscriptions"\n{events}')])
+        return self._numbered([*messages, Message(Kind.REPLY, "", f'"channel":"subscriptions"\n{events}')])
 
     def idle(self, now_s: float, sent_s: float, heard_s: float) -> Words:  # noqa: ARG002 - the dialects' signature
         """Drop a client that has not subscribed in time."""
@@ -227,7 +207,7 @@ class CoinbaseTalk(Talk):
 
 
 def _error(told: str) -> Message:
-    return Message(REPLY, "", json.dumps({"type": "error", "message": told}, separators=(",", ":")))
+    return Message(Kind.REPLY, "", json.dumps({"type": "error", "message": told}, separators=(",", ":")))
 
 
 class Coinbase(Dialect):
@@ -271,7 +251,7 @@ class Coinbase(Dialect):
         if asked.method != "GET":
             return _failed(405, "METHOD_NOT_ALLOWED", "method not allowed")
         if path == "time":
-            now_ns = _now_ns(self.market)
+            now_ns = self.market.utc_ns()
             second = now_ns // 10**9
             times = {"iso": rfc3339(now_ns, 6), "epochSeconds": str(second), "epochMillis": str(now_ns // 10**6)}
             return _json(times)
@@ -293,16 +273,17 @@ class Coinbase(Dialect):
         name, limit = asked.query.get("product_id", ""), asked.query.get("limit", "")
         if name not in PRODUCTS:
             return _failed(400, "INVALID_ARGUMENT", "valid product_id is required")
-        if limit and not (limit.isascii() and limit.isdigit()):
+        count = read_count(limit, EVERY_LEVEL) if limit else EVERY_LEVEL
+        if count is None:
             return _failed(400, "INVALID_ARGUMENT", "limit must be a number")
-        book, count = old or self.market.book, int(limit[:6] or 0) or 1 << 20
+        book = old or self.market.book
         sides = {
-            side: [{"price": price(tick), "size": size(lots)} for tick, lots in ladder.top(count)]
-            for side, ladder in (("bids", book.bids), ("asks", book.asks))
+            side: [{"price": price(tick), "size": size(lots)} for tick, lots in levels]
+            for side, levels in zip(("bids", "asks"), shown(book, count)[1:], strict=True)
         }
         bid, _, ask, _ = book.top()
         figures = {"last": price(bid), "mid_market": price(bid), "spread_bps": "0", "spread_absolute": price(ask - bid)}
-        return _json({"pricebook": {"product_id": name, **sides, "time": rfc3339(_now_ns(self.market), 6)}} | figures)
+        return _json({"pricebook": {"product_id": name, **sides, "time": rfc3339(self.market.utc_ns(), 6)}} | figures)
 
     def failure(self, status: int) -> Reply:
         """Return the exchange's error object."""

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import count
 from typing import ClassVar, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, urlsplit
@@ -17,23 +18,32 @@ from pytrader.sandbox.happenings import Happening
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply
 
-DEPTH: Final = "depth"  # changes of the book that build on earlier ones
-TOP: Final = "top"
-TRADE: Final = "trade"
-SNAPSHOT: Final = "snapshot"
-BEAT: Final = "beat"  # the exchange's own sign of life
-REPLY: Final = "reply"
-PONG: Final = "pong"  # the answer to a client's application ping
-NOTICE: Final = "notice"
-LOST: Final = "lost"  # made and counted, but never sent
-NO_DATA: Final = frozenset((BEAT, REPLY, PONG, NOTICE))  # goes on while market data stalls
 NOT_FOUND: Final = 404
+
+
+class Kind(StrEnum):
+    """What a message is to whoever lets things go wrong."""
+
+    DEPTH = "depth"  # changes of the book that build on earlier ones
+    SLOW_DEPTH = "slow depth"  # the same of a second, which faults leave alone
+    TOP = "top"
+    TRADE = "trade"
+    SNAPSHOT = "snapshot"
+    BEAT = "beat"  # the exchange's own sign of life
+    REPLY = "reply"
+    PONG = "pong"  # the answer to a client's application ping
+    NOTICE = "notice"
+    LOST = "lost"  # made and counted, but never sent
+    RAW = "raw"  # bytes of the connection as they are, for filters that spoil the framing itself
+
+
+NO_DATA: Final = frozenset((Kind.BEAT, Kind.REPLY, Kind.PONG, Kind.NOTICE))  # goes on while market data stalls
 
 
 class Message(NamedTuple):
     """One message to clients: text, or bytes for a binary one. `topic` is what a client subscribes to hear it."""
 
-    kind: str
+    kind: Kind
     topic: str
     payload: str | bytes
 
@@ -59,8 +69,11 @@ class Asked:
 
     @classmethod
     def of(cls, method: str, target: str, headers: Mapping[str, str] | None = None) -> "Asked":
-        """Take the request line apart."""
-        url = urlsplit(target)
+        """Take the request line apart; a target that is no address is a path that nobody has."""
+        try:
+            url = urlsplit(target)
+        except ValueError:
+            return cls(method, target, {}, headers or {})
         query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         return cls(method, url.path, query, headers or {})
 
@@ -121,8 +134,9 @@ class Talk(ABC):
 class Feed(ABC):
     """What one topic publishes at a cadence; it works only while somebody listens."""
 
-    def __init__(self, every_ns: int) -> None:
-        """Publish at multiples of `every_ns` of the market's time."""
+    def __init__(self, market: Market, every_ns: int) -> None:
+        """Publish at multiples of `every_ns` of the time of `market`."""
+        self.market = market
         self.every_ns = every_ns
         self.active = False
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pytrader.sandbox.book import Book, Ladder, Watch
 from pytrader.sandbox.dialects.dialect import Feed, Message
 from pytrader.sandbox.happenings import Levels
+from pytrader.sandbox.market import Market
 
 
 class Changes(NamedTuple):
@@ -20,16 +21,15 @@ class Changes(NamedTuple):
 class WholeBookFeed(Feed):
     """Every changed level, with absolute sizes; update ids follow each other without a gap."""
 
-    def __init__(self, book: Book, every_ns: int) -> None:
-        """Watch `book` while somebody listens."""
-        super().__init__(every_ns)
-        self.book = book
+    def __init__(self, market: Market, every_ns: int) -> None:
+        """Watch the book of `market` while somebody listens."""
+        super().__init__(market, every_ns)
         self._watch: Watch | None = None
 
     def start(self) -> None:
         """Watch from now on."""
         super().start()
-        self._watch = Watch(self.book)
+        self._watch = Watch(self.market.book)
 
     def stop(self) -> None:
         """Watch no more."""
@@ -70,35 +70,47 @@ class Window:
 class WindowFeed(Feed):
     """The best levels, as one whole state a publication; `update_id` is the book's at the last one."""
 
-    def __init__(self, book: Book, count: int, every_ns: int) -> None:
-        """Publish the best `count` levels of each side."""
-        super().__init__(every_ns)
-        self.book = book
+    def __init__(self, market: Market, count: int, every_ns: int, quiet_ns: int | None = None) -> None:
+        """Publish the best `count` levels of each side; `quiet_ns` is how long it says nothing when nothing changes."""
+        super().__init__(market, every_ns)
         self.count = count
         self.update_id = 0
-        self.bids = Window(book.bids, 0)
-        self.asks = Window(book.asks, 0)
+        self.bids = Window(market.book.bids, 0)
+        self.asks = Window(market.book.asks, 0)
+        self._quiet_ns = quiet_ns
+        self._said_ns = 0
 
     def start(self) -> None:
-        """Know the window of now."""
+        """Know the window of now, and begin a quiet time."""
         super().start()
-        self.update_id = self.book.update_id
-        self.bids, self.asks = Window(self.book.bids, self.count), Window(self.book.asks, self.count)
+        book = self.market.book
+        self.update_id, self._said_ns = book.update_id, self.market.now_ns
+        self.bids, self.asks = Window(book.bids, self.count), Window(book.asks, self.count)
 
     def publish(self) -> Iterable[Message]:
-        """Say what changed within the window, if anything did."""
-        if self.book.update_id == self.update_id:
-            return self.quiet()
-        before, bids, asks = self.update_id, self.bids.move(), self.asks.move()
-        if not bids and not asks:
-            return self.quiet()
-        self.update_id = self.book.update_id
-        return self.said(before, bids, asks)
+        """Say what changed within the window, or, after the quiet time, that nothing did."""
+        before_id, now_id = self.update_id, self.market.book.update_id
+        if now_id != before_id and any(moved := (self.bids.move(), self.asks.move())):
+            self.update_id, self._said_ns = now_id, self.market.now_ns
+            return self.said(before_id, *moved)
+        if self._quiet_ns is None or self.market.now_ns - self._said_ns < self._quiet_ns:
+            return ()
+        self._said_ns = self.market.now_ns
+        return self.quiet()
 
     def said(self, before_id: int, bids: Levels, asks: Levels) -> Iterable[Message]:
         """Return the exchange's words for the changes since `before_id`."""
         raise NotImplementedError
 
     def quiet(self) -> Iterable[Message]:
-        """Return what the exchange says although nothing changed."""
+        """Return the exchange's words for a quiet time that is over."""
         return ()
+
+    def shown(self, count: int) -> tuple[int, Levels, Levels]:
+        """Return the state as last published: update id, and the best `count` levels of each side."""
+        return self.update_id, self.bids.levels[:count], self.asks.levels[:count]
+
+
+def shown(book: Book, count: int) -> tuple[int, Levels, Levels]:
+    """Return the state of a book: update id, and the best `count` levels of each side."""
+    return book.update_id, book.bids.top(count), book.asks.top(count)

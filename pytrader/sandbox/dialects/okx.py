@@ -11,24 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from pytrader.sandbox.book import Book
-from pytrader.sandbox.dialects.dialect import (
-    DEPTH,
-    NOT_FOUND,
-    NOTICE,
-    PONG,
-    REPLY,
-    SNAPSHOT,
-    TOP,
-    TRADE,
-    Asked,
-    Close,
-    Dialect,
-    Message,
-    Talk,
-    Words,
-)
-from pytrader.sandbox.dialects.feeds import WindowFeed
+from pytrader.sandbox.dialects.dialect import NOT_FOUND, Asked, Close, Dialect, Kind, Message, Talk, Words
+from pytrader.sandbox.dialects.feeds import WindowFeed, shown
 from pytrader.sandbox.dialects.numbers import price, size
+from pytrader.sandbox.dialects.reading import read_count, read_json
 from pytrader.sandbox.happenings import Happening, Levels, Trades
 from pytrader.sandbox.market import Market
 from pytrader.sandbox.rest import Reply
@@ -68,33 +54,25 @@ class BooksFeed(WindowFeed):
 
     def __init__(self, market: Market, checksums: str) -> None:
         """Publish with `checksums`, one of `CHECKSUMS`."""
-        super().__init__(market.book, 400, 100 * MS)
-        self._market = market
+        super().__init__(market, 400, 100 * MS, KEEP_ALIVE_NS)
         self._checksums = checksums
-        self._said_ns = 0
-
-    def start(self) -> None:
-        """Begin a quiet time."""
-        super().start()
-        self._said_ns = self._market.now_ns
 
     def snapshot(self) -> Message:
         """Return the state as last published, whole."""
-        return Message(SNAPSHOT, BOOKS, self._text("snapshot", -1, self.bids.levels, self.asks.levels))
+        return Message(Kind.SNAPSHOT, BOOKS, self._text("snapshot", -1, self.bids.levels, self.asks.levels))
 
     def said(self, before_id: int, bids: Levels, asks: Levels) -> Iterable[Message]:
         """Return the update that links to `before_id`."""
-        self._said_ns = self._market.now_ns
-        return (Message(DEPTH, BOOKS, self._text("update", before_id, bids, asks)),)
+        return (Message(Kind.DEPTH, BOOKS, self._text("update", before_id, bids, asks)),)
 
     def quiet(self) -> Iterable[Message]:
         """Return the empty update of a minute without a change."""
-        return self.said(self.update_id, (), ()) if self._market.now_ns - self._said_ns >= KEEP_ALIVE_NS else ()
+        return self.said(self.update_id, (), ())
 
     def _text(self, action: str, before_id: int, bids: Levels, asks: Levels) -> str:
         return (
             f'{{"arg":{{"channel":"{BOOKS}","instId":"{INSTRUMENT}"}},"action":"{action}","data":[{{'
-            f'"asks":{_levels(asks)},"bids":{_levels(bids)},"ts":"{self._market.now_ms()}",{self._checksum()}'
+            f'"asks":{_levels(asks)},"bids":{_levels(bids)},"ts":"{self.market.now_ms()}",{self._checksum()}'
             f'"prevSeqId":{before_id},"seqId":{self.update_id}}}]}}'
         )
 
@@ -110,8 +88,7 @@ class WholeFeed(WindowFeed):
 
     def __init__(self, market: Market, channel: str, count: int, every_ns: int, extra: str) -> None:
         """Publish `count` levels; `extra` is JSON that this channel has besides."""
-        super().__init__(market.book, count, every_ns)
-        self._market = market
+        super().__init__(market, count, every_ns)
         self._channel = channel
         self._extra = extra
 
@@ -120,9 +97,9 @@ class WholeFeed(WindowFeed):
         text = (
             f'{{"arg":{{"channel":"{self._channel}","instId":"{INSTRUMENT}"}},"data":[{{'
             f'"asks":{_levels(self.asks.levels)},"bids":{_levels(self.bids.levels)},{self._extra}'
-            f'"ts":"{self._market.now_ms()}","seqId":{self.update_id}}}]}}'
+            f'"ts":"{self.market.now_ms()}","seqId":{self.update_id}}}]}}'
         )
-        return Message(TOP, self._channel, text)
+        return Message(Kind.TOP, self._channel, text)
 
     def said(self, before_id: int, bids: Levels, asks: Levels) -> Iterable[Message]:  # noqa: ARG002 - the feeds' signature
         """Return the new state."""
@@ -158,9 +135,9 @@ class OkxTalk(Talk):
     def answer(self, text: str) -> Words:
         """Answer `ping`, or carry out one request."""
         if text == "ping":
-            return (Message(PONG, "", "pong"),)
+            return (Message(Kind.PONG, "", "pong"),)
         try:
-            asked = json.loads(text)
+            asked = read_json(text)
         except ValueError:
             asked = None
         if not isinstance(asked, dict):
@@ -188,7 +165,7 @@ class OkxTalk(Talk):
             told = wrong + "Please use the correct URL, channel and parameters referring to API document."
             return [self._error("60018", told, asked)]
         known = {"channel": channel, "instId": instrument}
-        done = Message(REPLY, "", self._event({"event": asked["op"], "arg": known}, asked))
+        done = Message(Kind.REPLY, "", self._event({"event": asked["op"], "arg": known}, asked))
         if asked["op"] == "unsubscribe":
             self.leave(channel)
             return [done]
@@ -196,7 +173,7 @@ class OkxTalk(Talk):
         return [done, *self.dialect.first(channel)]
 
     def _error(self, code: str, told: str, asked: dict[str, Any]) -> Message:
-        return Message(REPLY, "", self._event({"event": "error", "code": code, "msg": told}, asked))
+        return Message(Kind.REPLY, "", self._event({"event": "error", "code": code, "msg": told}, asked))
 
     def _event(self, event: dict[str, Any], asked: dict[str, Any]) -> str:
         named = {"id": asked["id"]} if asked.get("id") else {}
@@ -211,7 +188,7 @@ class OkxTalk(Talk):
     def shutdown(self, now_ms: int) -> Words:  # noqa: ARG002 - the dialects' signature
         """Send the notice of a service upgrade."""
         told = "The connection will soon be closed for a service upgrade. Please reconnect."
-        return (Message(NOTICE, "", self._event({"event": "notice", "code": "64008", "msg": told}, {})),)
+        return (Message(Kind.NOTICE, "", self._event({"event": "notice", "code": "64008", "msg": told}, {})),)
 
 
 def _is_request_id(value: Any) -> bool:  # noqa: ANN401 - of a client's JSON
@@ -254,15 +231,11 @@ class Okx(Dialect):
         if TRADES not in self.wanted:
             return []
         head = f'{{"arg":{{"channel":"{TRADES}","instId":"{INSTRUMENT}"}},"data":['
-        return [
-            Message(TRADE, TRADES, f"{head}{row}]}}")
-            for told in happened
-            if isinstance(told, Trades)
-            for row in trade_rows(self._at_ms(told), told)
-        ]
+        orders = [told for told in happened if isinstance(told, Trades)]
+        return [Message(Kind.TRADE, TRADES, f"{head}{row}]}}") for told in orders for row in self._rows(told)]
 
-    def _at_ms(self, told: Trades) -> int:
-        return self.market.epoch_ms + told.at_ns // MS
+    def _rows(self, told: Trades) -> list[str]:
+        return trade_rows(self.market.utc_ns(told.at_ns) // MS, told)
 
     def rest(self, asked: Asked, old: Book | None) -> Reply:
         """Answer public/time, public/instruments, market/books, market/trades."""
@@ -288,21 +261,17 @@ class Okx(Dialect):
         """Return the book as last published if somebody hears `books`, else as it is now."""
         if wrong := _instrument_error(asked):
             return wrong
-        wanted = asked.query.get("sz", "1")
-        if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:6]) <= 400):
+        if not (count := read_count(asked.query.get("sz", "1"), 400)):
             return _error(400, "51000", "Parameter sz error")
-        count, book = int(wanted), old or self.market.book
-        bids, asks, seq_id = book.bids.top(count), book.asks.top(count), book.update_id
-        if old is None and self._books.active:
-            seq_id = self._books.update_id
-            bids, asks = list(self._books.bids.levels)[:count], list(self._books.asks.levels)[:count]
+        published = self._books.shown(count) if self._books.active and not old else None
+        seq_id, bids, asks = published or shown(old or self.market.book, count)
         head = f'[{{"asks":{_levels(asks)},"bids":{_levels(bids)},'
         return _shell(f'{head}"ts":"{self.market.now_ms()}","seqId":{seq_id}}}]')
 
     def _recent(self, asked: Asked, _old: Book | None) -> Reply:
         if wrong := _instrument_error(asked):
             return wrong
-        rows = [row for told in self.market.recent for row in trade_rows(self._at_ms(told), told)]
+        rows = [row for told in self.market.recent for row in self._rows(told)]
         return _shell(f"[{','.join(rows[::-1][:100])}]")
 
     def failure(self, status: int) -> Reply:

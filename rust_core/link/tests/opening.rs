@@ -52,6 +52,25 @@ fn a_tls_handshake_that_stalls_ends_at_the_deadline() {
 }
 
 #[test]
+fn a_tls_handshake_that_the_server_breaks_off_is_an_error_wherever_it_does() {
+    // A whole handshake message's head, and less; the rest never comes.
+    for answer in [&b""[..], b"\x16", b"\x16\x03\x03\x00\x7a\x02\x00"] {
+        let (listener, port) = listener();
+        let server = thread::spawn(move || {
+            let mut client = listener.accept().expect("a client").0;
+            assert!(client.read(&mut [0; 4096]).expect("its hello") > 0);
+            client.write_all(answer).expect("written");
+        });
+        let endpoint = Endpoint { host: "127.0.0.1", port, tls: true, ca_file: None };
+        let began = Instant::now();
+        let error = Stream::connect(&endpoint, &waker(), now_ns() + 5_000 * MS).expect_err("broken off");
+        assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
+        assert!(began.elapsed() < Duration::from_millis(2_000));
+        server.join().expect("no panic");
+    }
+}
+
+#[test]
 fn a_server_that_speaks_no_tls_is_never_taken_in_plain_text() {
     let (listener, port) = listener();
     let server = thread::spawn(move || {
