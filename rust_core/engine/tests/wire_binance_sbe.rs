@@ -145,7 +145,6 @@ fn what_is_not_of_the_schema_is_refused_with_the_reason() {
     for (frame, error, may_be_depth) in [
         (with(DIFF, 4, 2), WireError::Unknown("schemaId"), true),
         (with(DIFF, 5, 1), WireError::Unknown("schemaId"), true),
-        (with(DIFF, 2, 0x14), WireError::Unknown("templateId"), true),
         (with(DIFF, 0, 25), WireError::Missing("blockLength"), true),
         (with(TOP, 0, 49), WireError::Missing("blockLength"), false),
         (with(TRADES, 26, 24), WireError::Missing("blockLength"), false),
@@ -189,6 +188,15 @@ fn other_symbols_and_partial_depth_are_nothing_for_us() {
     let mut partial = bytes(DIFF);
     partial[2] = 0x12;
     assert_eq!(SBE.message(&partial), Ok(Message::Unrelated("partial depth")));
+}
+
+#[test]
+fn a_template_that_is_not_known_is_passed_over_like_any_unknown_event_if_it_is_whole() {
+    let mut new = bytes(DIFF);
+    new[2] = 0x14;
+    assert_eq!(SBE.message(&new), Ok(Message::Unrelated("unknown event")));
+    let refusal = Refusal { error: WireError::Syntax { at: 8 }, may_be_depth: true };
+    assert_eq!(SBE.message(&new[..20]), Err(refusal));
 }
 
 #[test]

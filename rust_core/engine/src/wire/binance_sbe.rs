@@ -52,7 +52,8 @@ fn binary(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message,
         BEST_BID_ASK => best_bid_ask(root)?,
         DEPTH_DIFF => depth_diff(root, &mut cursor, scratch)?,
         DEPTH_SNAPSHOT => return Ok(Message::Unrelated("partial depth")),
-        _ => return Err(WireError::Unknown("templateId")),
+        // The venue adds templates without notice; a depth frame that was passed over would show in the next one's ids.
+        _ => return Ok(Message::Unrelated("unknown event")),
     };
     let length = cursor.take(1)?[0];
     let about = cursor.take(usize::from(length))?;
