@@ -35,7 +35,7 @@ pub(super) fn decode_any(frame: &[u8], symbol: &[u8], scratch: &mut Scratch, cha
     let mut fields = Fields::default();
     let scanned = check_text(frame).and_then(|()| fields.scan_frame(frame, scratch));
     let message = scanned.and_then(|()| fields.message(symbol, &mut scratch.trades, chain));
-    message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth() })
+    message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth(error) })
 }
 
 /// Reads the body of `GET /api/v3/depth`.
@@ -245,8 +245,9 @@ impl<'a> Fields<'a> {
     }
 
     /// False only if what was read so far shows that the frame is no depth frame.
-    fn may_be_depth(&self) -> bool {
+    fn may_be_depth(&self, error: WireError) -> bool {
         match (self.values[EVENT], self.stream_kind()) {
+            _ if matches!(error, WireError::Duplicate("e" | "stream" | "data")) => true,
             (Value::Text(_), _) => self.kind() == Kind::Depth,
             (_, Some(kind)) => matches!(kind, Kind::Depth | Kind::Unknown),
             _ => true,

@@ -22,7 +22,7 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
     let mut envelope = Envelope::default();
     let scanned = check_text(frame).and_then(|()| envelope.scan(frame));
     let message = scanned.and_then(|()| envelope.message(symbol, scratch));
-    message.map_err(|error| Refusal { error, may_be_depth: envelope.may_be_depth() })
+    message.map_err(|error| Refusal { error, may_be_depth: envelope.may_be_depth(error) })
 }
 
 /// The book's message of this number.
@@ -113,9 +113,9 @@ impl<'a> Envelope<'a> {
     }
 
     /// False only if what was read so far shows that the message is about another channel, or none.
-    fn may_be_depth(&self) -> bool {
+    fn may_be_depth(&self, error: WireError) -> bool {
         match self.values[CHANNEL] {
-            Value::Text(channel) => channel.is(b"l2_data"),
+            Value::Text(channel) => channel.is(b"l2_data") || error == WireError::Duplicate("channel"),
             _ => true,
         }
     }

@@ -1,6 +1,6 @@
 //! A strict JSON cursor over bytes that are known to be UTF-8. It copies nothing and builds no tree.
 
-use super::{MAX_FRAME, MAX_FRAME_LEVELS, WireError, field_e8, id_in, padded_e8};
+use super::{MAX_FRAME_LEVELS, WireError, field_e8, id_in, padded_e8};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -9,11 +9,8 @@ const MAX_NESTING: u32 = 32;
 /// Longest text that is compared or converted; longer ones are no word that we know.
 const MAX_TEXT: usize = 64;
 
-/// Refuses a frame that is too long or not UTF-8, as every scan must be preceded by.
+/// Refuses a frame that is not UTF-8, as every scan must be preceded by.
 pub(super) fn check_text(frame: &[u8]) -> Result<(), WireError> {
-    if frame.len() > MAX_FRAME {
-        return Err(WireError::TooLong { bytes: frame.len() });
-    }
     // Nearly every frame is ASCII, which is much quicker to see.
     if frame.is_ascii() {
         return Ok(());
