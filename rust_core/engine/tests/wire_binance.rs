@@ -115,6 +115,10 @@ fn text_that_is_not_json_is_refused_at_its_byte() {
     ] {
         assert_eq!(BINANCE.error(frame), WireError::Syntax { at }, "{frame:?}");
     }
+    for control in 0..0x20_u8 {
+        let frame = [b"{\"a\":\"", [control].as_slice(), b"\"}"].concat();
+        assert_eq!(BINANCE.error(frame), WireError::Syntax { at: 6 }, "{control:#x}");
+    }
     assert_eq!(BINANCE.error(b"{\"a\":\"\xFF\"}"), WireError::NotUtf8 { at: 6 });
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(40), "]".repeat(40));
     assert!(matches!(BINANCE.error(&deep), WireError::TooDeep { .. }));
