@@ -106,6 +106,7 @@ impl Venue {
 }
 
 /// Refuses what is too long to be looked at.
+#[inline]
 fn bounded(bytes: &[u8]) -> Result<(), WireError> {
     if bytes.len() > MAX_FRAME { Err(WireError::TooLong { bytes: bytes.len() }) } else { Ok(()) }
 }
