@@ -11,34 +11,18 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use beside::numbers::Numbers;
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::latency::{Histogram, Stage};
 use engine::market::{Applied, Market, SnapshotOutcome};
 use engine::units::{Qty, Side};
 use engine::view::{Published, View};
-use engine::wake::{CrossWatch, Signal};
 use engine::wire::Venue;
 
-/// A small linear congruential generator (Knuth, MMIX): the same frames on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
-    /// Distances from the touch in ticks: many small ones, few large ones.
-    fn distance(&mut self) -> u64 {
-        let spread = 1 << (3 + self.below(6));
-        self.below(spread)
-    }
-
-    fn size(&mut self, removes_percent: u64) -> String {
-        match self.below(100) < removes_percent {
-            true => "0.00000000".to_owned(),
-            false => format!("{}.{:05}000", self.below(3), 1 + self.below(99_999)),
-        }
+fn size(numbers: &mut Numbers, removes_percent: u64) -> String {
+    match numbers.below(100) < removes_percent {
+        true => "0.00000000".to_owned(),
+        false => format!("{}.{:05}000", numbers.below(3), 1 + numbers.below(99_999)),
     }
 }
 
@@ -50,17 +34,10 @@ const MIDDLE: u64 = 6_500_000;
 
 /// Bids end below `MIDDLE` and asks begin above it, so that the book never crosses.
 fn levels(numbers: &mut Numbers, count: usize, sign: i64, removes_percent: u64) -> String {
-    let mut offsets: Vec<u64> = Vec::new();
-    while offsets.len() < count {
-        let offset = numbers.distance();
-        if !offsets.contains(&offset) {
-            offsets.push(offset);
-        }
-    }
-    offsets.sort_unstable();
+    let offsets = numbers.distances(count);
     let row = |offset: u64| {
         let ticks = MIDDLE.saturating_add_signed(sign * (offset as i64 + 1));
-        format!("[\"{}\",\"{}\"]", price(ticks), numbers.size(if offset > 0 { removes_percent } else { 0 }))
+        format!("[\"{}\",\"{}\"]", price(ticks), size(numbers, if offset > 0 { removes_percent } else { 0 }))
     };
     offsets.into_iter().map(row).collect::<Vec<_>>().join(",")
 }
@@ -82,7 +59,7 @@ fn ticker_frames(count: u64) -> Vec<Vec<u8>> {
     let frame = |index: u64| {
         let at = MIDDLE + numbers.below(100);
         let (id, bid, ask) = (60_000_000_000 + index, price(at), price(at + 1));
-        let (bids, asks) = (numbers.size(0), numbers.size(0));
+        let (bids, asks) = (size(&mut numbers, 0), size(&mut numbers, 0));
         let data = format!(r#"{{"u":{id},"s":"BTCUSDT","b":"{bid}","B":"{bids}","a":"{ask}","A":"{asks}"}}"#);
         format!(r#"{{"stream":"btcusdt@bookTicker","data":{data}}}"#).into_bytes()
     };
@@ -98,9 +75,7 @@ fn snapshot() -> Vec<u8> {
 }
 
 fn market() -> (Market, Arc<Published>) {
-    let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
-    let published = Arc::new(Published::new(watch));
-    (Market::new(Venue::Binance, "BTCUSDT", Arc::clone(&published)), published)
+    beside::market(Venue::Binance, "BTCUSDT")
 }
 
 fn ticker(criterion: &mut Criterion) {
@@ -123,26 +98,9 @@ fn ticker(criterion: &mut Criterion) {
 
 fn depth(criterion: &mut Criterion, side: usize) {
     let (frames, snapshot) = (depth_frames(500, side), snapshot());
-    let (mut market, published) = market();
-    let mut next = frames.len();
-    criterion.bench_function(&format!("depth {side}+{side} decode, apply, publish"), |bencher| {
-        bencher.iter_custom(|times| {
-            let mut spent = std::time::Duration::ZERO;
-            for _ in 0..times {
-                if next == frames.len() {
-                    market.disconnected();
-                    assert_eq!(market.offer_snapshot(&snapshot), SnapshotOutcome::Waiting);
-                    next = 0;
-                }
-                let start = std::time::Instant::now();
-                let applied = market.apply(&frames[next], 1);
-                black_box(published.top());
-                spent += start.elapsed();
-                assert_eq!(applied, Applied::Depth);
-                next += 1;
-            }
-            spent
-        });
+    let name = format!("depth {side}+{side} decode, apply, publish");
+    beside::timed(criterion, &name, market(), &frames, Applied::Depth, |market| {
+        assert_eq!(market.offer_snapshot(&snapshot), SnapshotOutcome::Waiting);
     });
     beside::beside(criterion, &format!("binance depth {side}+{side}"), &frames, Some(binance::depth));
 }

@@ -10,37 +10,26 @@ mod binance;
 mod coinbase_json;
 
 use std::fmt::Write as _;
-use std::hint::black_box;
 use std::sync::Arc;
 
+use beside::numbers::Numbers;
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::market::{Applied, Market, SnapshotOutcome};
 use engine::view::Published;
-use engine::wake::{CrossWatch, Signal};
 use engine::wire::Venue;
 
 const MIDDLE: u64 = 6_500_000;
 const FRAMES: u64 = 500;
 
-/// A small linear congruential generator (Knuth, MMIX): the same frames on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
-    /// Ticks and lots (10⁻⁵) of `count` levels of a side, best first; three of ten remove, the best one never.
-    fn levels(&mut self, count: u64, sign: i64) -> Vec<(u64, u64)> {
-        let mut distance = 0;
-        let mut level = |place: u64| {
-            distance += 1 + self.below(8) as i64;
-            let lots = if place > 0 && self.below(10) < 3 { 0 } else { 1 + self.below(300_000) };
-            (MIDDLE.saturating_add_signed(sign * distance), lots)
-        };
-        (0..count).map(&mut level).collect()
-    }
+/// Ticks and lots (10⁻⁵) of `count` levels of a side, best first; three of ten remove, the best one never.
+fn levels(numbers: &mut Numbers, count: u64, sign: i64) -> Vec<(u64, u64)> {
+    let mut distance = 0;
+    let mut level = |place: u64| {
+        distance += 1 + numbers.below(8) as i64;
+        let lots = if place > 0 && numbers.below(10) < 3 { 0 } else { 1 + numbers.below(300_000) };
+        (MIDDLE.saturating_add_signed(sign * distance), lots)
+    };
+    (0..count).map(&mut level).collect()
 }
 
 fn price(ticks: u64) -> String {
@@ -54,7 +43,7 @@ fn size(lots: u64) -> String {
 /// Frames of `side` levels on each side; the writer gets their number, bids and asks.
 fn frames(side: u64, write: impl Fn(u64, &[(u64, u64)], &[(u64, u64)]) -> Vec<u8>) -> Vec<Vec<u8>> {
     let mut numbers = Numbers(11);
-    (0..FRAMES).map(|index| write(index, &numbers.levels(side, -1), &numbers.levels(side, 1))).collect()
+    (0..FRAMES).map(|index| write(index, &levels(&mut numbers, side, -1), &levels(&mut numbers, side, 1))).collect()
 }
 
 fn coinbase(kind: &str, index: u64, bids: &[(u64, u64)], asks: &[(u64, u64)]) -> Vec<u8> {
@@ -124,41 +113,7 @@ fn fetched(id: u64) -> Vec<u8> {
 }
 
 fn market(venue: Venue) -> (Market, Arc<Published>) {
-    let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
-    let symbol = if venue == Venue::Coinbase { "BTC-USD" } else { "BTCUSDT" };
-    (Market::new(venue, symbol, Arc::clone(&published)), published)
-}
-
-/// Times `frames` in turn; after the last one the market begins anew by `begin`.
-fn timed(
-    criterion: &mut Criterion,
-    name: &str,
-    venue: Venue,
-    frames: &[Vec<u8>],
-    expected: Applied,
-    begin: impl Fn(&mut Market),
-) {
-    let (mut market, published) = market(venue);
-    let mut next = frames.len();
-    criterion.bench_function(name, |bencher| {
-        bencher.iter_custom(|times| {
-            let mut spent = std::time::Duration::ZERO;
-            for _ in 0..times {
-                if next == frames.len() {
-                    market.disconnected();
-                    begin(&mut market);
-                    next = 0;
-                }
-                let start = std::time::Instant::now();
-                let applied = market.apply(&frames[next], 1);
-                black_box(published.top());
-                spent += start.elapsed();
-                assert_eq!(applied, expected);
-                next += 1;
-            }
-            spent
-        });
-    });
+    beside::market(venue, if venue == Venue::Coinbase { "BTC-USD" } else { "BTCUSDT" })
 }
 
 fn begin_with(snapshot: Vec<u8>) -> impl Fn(&mut Market) {
@@ -171,16 +126,23 @@ fn depths(criterion: &mut Criterion) {
     let whole = coinbase("snapshot", 0, &first, &second);
     for side in [5, 20] {
         let rows = frames(side, |index, bids, asks| coinbase("update", index + 1, bids, asks));
-        timed(criterion, &format!("coinbase {side}+{side}"), Venue::Coinbase, &rows, Applied::Depth, |market| {
-            assert_eq!(market.apply(&whole, 1), Applied::Snapshot);
-        });
+        beside::timed(
+            criterion,
+            &format!("coinbase {side}+{side}"),
+            market(Venue::Coinbase),
+            &rows,
+            Applied::Depth,
+            |market| {
+                assert_eq!(market.apply(&whole, 1), Applied::Snapshot);
+            },
+        );
         beside::beside(criterion, &format!("coinbase {side}+{side}"), &rows, Some(coinbase_json::depth));
         let (name, rows) = (format!("binance-usdm {side}+{side}"), frames(side, usdm));
         let begin = begin_with(fetched(2_710_246_765_000));
-        timed(criterion, &name, Venue::BinanceUsdm, &rows, Applied::Depth, begin);
+        beside::timed(criterion, &name, market(Venue::BinanceUsdm), &rows, Applied::Depth, begin);
         beside::beside(criterion, &name, &rows, Some(binance::depth));
         let (name, rows) = (format!("binance-sbe {side}+{side}"), frames(side, sbe));
-        timed(criterion, &name, Venue::BinanceSbe, &rows, Applied::Depth, begin_with(fetched(0)));
+        beside::timed(criterion, &name, market(Venue::BinanceSbe), &rows, Applied::Depth, begin_with(fetched(0)));
         beside::beside(criterion, &name, &rows, None);
     }
 }
@@ -191,7 +153,7 @@ fn tops(criterion: &mut Criterion) {
         ("binance-usdm bookTicker", Venue::BinanceUsdm, usdm_top, Some(binance::ticker as beside::Decode)),
     ] {
         let rows: Vec<_> = (0..FRAMES).map(top).collect();
-        timed(criterion, name, venue, &rows, Applied::Top, |_| {});
+        beside::timed(criterion, name, market(venue), &rows, Applied::Top, |_| {});
         beside::beside(criterion, name, &rows, peer);
     }
 }
@@ -199,7 +161,7 @@ fn tops(criterion: &mut Criterion) {
 fn snapshots(criterion: &mut Criterion) {
     let mut numbers = Numbers(7);
     let mut side = |count, sign| -> Vec<(u64, u64)> {
-        numbers.levels(count, sign).into_iter().map(|(ticks, lots)| (ticks, lots.max(1))).collect()
+        levels(&mut numbers, count, sign).into_iter().map(|(ticks, lots)| (ticks, lots.max(1))).collect()
     };
     let (bids, asks) = (side(19_000, -1), side(27_000, 1));
     let usual = coinbase("snapshot", 0, &bids, &asks);
@@ -207,7 +169,14 @@ fn snapshots(criterion: &mut Criterion) {
     let spaced = [b" ", usual.as_slice()].concat();
     assert!(usual.len() > 4_900_000, "{} bytes", usual.len());
     for (name, frame) in [("coinbase snapshot of 5 MB", usual), ("the same by the general road", spaced)] {
-        timed(criterion, name, Venue::Coinbase, std::slice::from_ref(&frame), Applied::Snapshot, |_| {});
+        beside::timed(
+            criterion,
+            name,
+            market(Venue::Coinbase),
+            std::slice::from_ref(&frame),
+            Applied::Snapshot,
+            |_| {},
+        );
         if frame[0] == b'{' {
             beside::beside(criterion, name, &[frame], Some(coinbase_json::depth));
         }

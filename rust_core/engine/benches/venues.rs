@@ -7,35 +7,15 @@ mod beside;
 #[path = "beside/others.rs"]
 mod others;
 
-use std::hint::black_box;
-use std::sync::Arc;
-
+use beside::numbers::Numbers;
 use criterion::{Criterion, criterion_group, criterion_main};
-use engine::market::{Applied, Market};
-use engine::view::Published;
-use engine::wake::{CrossWatch, Signal};
+use engine::market::Applied;
 use engine::wire::Venue;
 
-/// A small linear congruential generator (Knuth, MMIX): the same frames on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
-    /// Distances from the touch in ticks: many small ones, few large ones.
-    fn distance(&mut self) -> u64 {
-        let spread = 1 << (3 + self.below(6));
-        self.below(spread)
-    }
-
-    fn size(&mut self, removes_percent: u64) -> String {
-        match self.below(100) < removes_percent {
-            true => "0".to_owned(),
-            false => plain(self.below(3), 1 + self.below(999_999)),
-        }
+fn size(numbers: &mut Numbers, removes_percent: u64) -> String {
+    match numbers.below(100) < removes_percent {
+        true => "0".to_owned(),
+        false => plain(numbers.below(3), 1 + numbers.below(999_999)),
     }
 }
 
@@ -57,15 +37,8 @@ fn price(sign: i64, offset: u64) -> String {
 
 /// Changes of one side, best first.
 fn changes(numbers: &mut Numbers, count: usize, sign: i64) -> Vec<Row> {
-    let mut offsets: Vec<u64> = Vec::new();
-    while offsets.len() < count {
-        let offset = numbers.distance();
-        if !offsets.contains(&offset) {
-            offsets.push(offset);
-        }
-    }
-    offsets.sort_unstable();
-    offsets.into_iter().map(|at| (price(sign, at), numbers.size(if at > 0 { 30 } else { 0 }))).collect()
+    let offsets = numbers.distances(count);
+    offsets.into_iter().map(|at| (price(sign, at), size(numbers, if at > 0 { 30 } else { 0 }))).collect()
 }
 
 fn whole(sign: i64) -> Vec<Row> {
@@ -114,23 +87,17 @@ fn peer(venue: Venue) -> Option<beside::Decode> {
     Some(if venue == Venue::Bybit { others::bybit } else { others::okx })
 }
 
-fn market(venue: Venue, symbol: &str) -> (Market, Arc<Published>) {
-    let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
-    let published = Arc::new(Published::new(watch));
-    (Market::new(venue, symbol, Arc::clone(&published)), published)
-}
-
 /// Tops, each of another price and size.
 fn tops(criterion: &mut Criterion) {
     for (venue, symbol, write) in VENUES {
         let mut numbers = Numbers(7);
         let frame = |index: u64| {
             let at = numbers.below(100);
-            let (bid, ask) = ((price(-1, at), numbers.size(0)), (price(1, at), numbers.size(0)));
+            let (bid, ask) = ((price(-1, at), size(&mut numbers, 0)), (price(1, at), size(&mut numbers, 0)));
             write(index, Part::Top, &[bid], &[ask])
         };
         let frames: Vec<Vec<u8>> = (0..2_000).map(frame).collect();
-        let ((mut market, published), mut next) = (market(venue, symbol), 0);
+        let ((mut market, published), mut next) = (beside::market(venue, symbol), 0);
         assert_eq!(market.apply(&frames[0], 1), Applied::Top);
         criterion.bench_function(&format!("{} top: bytes to published top", venue.name()), |bencher| {
             bencher.iter(|| {
@@ -161,24 +128,9 @@ fn depth(criterion: &mut Criterion, (venue, symbol, write): (Venue, &str, Write)
         write(index + 1, Part::Changes, &bids, &asks)
     };
     let frames: Vec<Vec<u8>> = (0..500).map(frame).collect();
-    let ((mut market, published), mut next) = (market(venue, symbol), frames.len());
-    criterion.bench_function(&format!("{} depth {side}+{side}: bytes to published top", venue.name()), |bencher| {
-        bencher.iter_custom(|times| {
-            let mut spent = std::time::Duration::ZERO;
-            for _ in 0..times {
-                if next == frames.len() {
-                    assert_eq!(market.apply(&snapshot, 1), Applied::Snapshot);
-                    next = 0;
-                }
-                let start = std::time::Instant::now();
-                let applied = market.apply(&frames[next], 1);
-                black_box(published.top());
-                spent += start.elapsed();
-                assert_eq!(applied, Applied::Depth);
-                next += 1;
-            }
-            spent
-        });
+    let name = format!("{} depth {side}+{side}: bytes to published top", venue.name());
+    beside::timed(criterion, &name, beside::market(venue, symbol), &frames, Applied::Depth, |market| {
+        assert_eq!(market.apply(&snapshot, 1), Applied::Snapshot);
     });
     beside::beside(criterion, &format!("{} depth {side}+{side}", venue.name()), &frames, peer(venue));
 }

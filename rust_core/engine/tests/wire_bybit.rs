@@ -1,55 +1,33 @@
 //! What the Bybit scanner accepts, passes over and refuses.
 
-use engine::units::{DecimalError, Price, Qty};
+mod wire;
+
 use engine::view::Level;
-use engine::wire::{
-    Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, Venue, WireError,
-};
+use engine::wire::{Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Scratch, Span, Venue, WireError};
 use proptest::prelude::*;
+use wire::{Dialect, bids, holds_for, level, missing, print};
+
+const BYBIT: Dialect = Dialect { venue: Venue::Bybit, symbol: "BTCUSDT" };
 
 const TOP: &str = r#"{"topic":"orderbook.1.BTCUSDT","ts":1772694601512,"type":"snapshot","data":{"s":"BTCUSDT","b":[["83532.1","1.5"]],"a":[["83532.2","0.4"]],"u":18521288,"seq":7961638724},"cts":1772694601503}"#;
 const SNAPSHOT: &str = r#"{"topic":"orderbook.200.BTCUSDT","ts":1772694601512,"type":"snapshot","data":{"s":"BTCUSDT","b":[["83532.1","1.5"],["83532","2"]],"a":[["83532.2","0.4"]],"u":18521288,"seq":7961638724},"cts":1772694601503}"#;
 const DELTA: &str = r#"{"topic":"orderbook.200.BTCUSDT","ts":1772694601532,"type":"delta","data":{"s":"BTCUSDT","b":[["83532.1","0"]],"a":[["83532.2","0.4"],["83533","0.000001"]],"u":18521289,"seq":7961638733},"cts":1772694601523}"#;
 const TRADES: &str = r#"{"topic":"publicTrade.BTCUSDT","ts":1672304486868,"type":"snapshot","data":[{"i":"2100000000007542010","T":1672304486865,"p":"83532.2","v":"0.001","S":"Buy","s":"BTCUSDT","BT":false,"RPI":false,"seq":7961638724},{"i":"b","T":1672304486865,"p":"83532.1","v":"2","S":"Sell","s":"BTCUSDT","BT":false,"RPI":true,"seq":7961638724}]}"#;
 
-fn read_all(frame: &[u8]) -> (Result<Message, Refusal>, Scratch) {
-    let mut scratch = Scratch::default();
-    (Venue::Bybit.decode(frame, b"BTCUSDT", &mut scratch), scratch)
-}
-
-fn read(frame: &[u8]) -> (Result<Message, Refusal>, Vec<Level>, Vec<Level>) {
-    let (message, scratch) = read_all(frame);
-    (message, scratch.bids, scratch.asks)
-}
-
-fn level(price: &str, quantity: &str) -> Level {
-    let e8 = |text: &str| engine::units::parse_e8(text.as_bytes()).expect("a decimal");
-    Level { price: Price(e8(price)), quantity: Qty(e8(quantity)) }
-}
-
-fn print(price: &str, quantity: &str, buyer_is_maker: bool) -> Print {
-    let Level { price, quantity } = level(price, quantity);
-    Print { price, quantity, buyer_is_maker }
-}
-
 fn delta(u: u64, seq: u64) -> Message {
     Message::Depth(Span { first_id: u, last_id: u, join: Join::Exact, version: seq, checksum: None })
-}
-
-fn missing(field: &'static str) -> WireError {
-    WireError::Missing(field)
 }
 
 #[test]
 fn top_snapshot_delta_and_trades_are_told_apart() {
     let (bid, ask) = (level("83532.1", "1.5"), level("83532.2", "0.4"));
-    assert_eq!(read(TOP.as_bytes()).0, Ok(Message::Top { version: 7_961_638_724, bid, ask }));
+    assert_eq!(BYBIT.message(TOP), Ok(Message::Top { version: 7_961_638_724, bid, ask }));
     let whole = Message::Snapshot { id: 18_521_288, version: 7_961_638_724, checksum: None };
-    assert_eq!(read(SNAPSHOT.as_bytes()), (Ok(whole), vec![bid, level("83532", "2")], vec![ask]));
-    let (message, bids, asks) = read(DELTA.as_bytes());
+    assert_eq!(BYBIT.read(SNAPSHOT), (Ok(whole), vec![bid, level("83532", "2")], vec![ask]));
+    let (message, bids, asks) = BYBIT.read(DELTA);
     assert_eq!(message, Ok(delta(18_521_289, 7_961_638_733)));
     assert_eq!((bids, asks), (vec![level("83532.1", "0")], vec![ask, level("83533", "0.000001")]));
-    let (message, scratch) = read_all(TRADES.as_bytes());
+    let (message, scratch) = BYBIT.scan(TRADES);
     assert_eq!(message, Ok(Message::Trades));
     assert_eq!(scratch.trades, [print("83532.2", "0.001", false), print("83532.1", "2", true)]);
 }
@@ -58,22 +36,22 @@ fn top_snapshot_delta_and_trades_are_told_apart() {
 fn an_empty_side_has_no_best_level_and_an_empty_delta_still_counts() {
     let top = TOP.replace(r#"[["83532.1","1.5"]]"#, "[]");
     let expected = Message::Top { version: 7_961_638_724, bid: Level::default(), ask: level("83532.2", "0.4") };
-    assert_eq!(read(top.as_bytes()).0, Ok(expected));
+    assert_eq!(BYBIT.message(&top), Ok(expected));
     let empty = r#"{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"delta","data":{"s":"BTCUSDT","b":[],"a":[],"u":7,"seq":9},"cts":1}"#;
-    assert_eq!(read(empty.as_bytes()), (Ok(delta(7, 9)), vec![], vec![]));
+    assert_eq!(BYBIT.read(empty), (Ok(delta(7, 9)), vec![], vec![]));
 }
 
 #[test]
 fn a_count_that_begins_at_one_is_a_whole_book_whatever_its_type() {
     let restarted = Ok(Message::Snapshot { id: 1, version: 7_961_638_733, checksum: None });
     let frame = DELTA.replace("\"u\":18521289", "\"u\":1");
-    assert_eq!(read(frame.as_bytes()).0, restarted);
-    assert_eq!(read(format!(" {frame}").as_bytes()).0, restarted);
+    assert_eq!(BYBIT.message(&frame), restarted);
+    assert_eq!(BYBIT.message(format!(" {frame}")), restarted);
 }
 
 #[test]
 fn a_block_trade_met_no_order_in_the_book() {
-    let (message, scratch) = read_all(TRADES.replacen("\"BT\":false", "\"BT\":true", 1).as_bytes());
+    let (message, scratch) = BYBIT.scan(TRADES.replacen("\"BT\":false", "\"BT\":true", 1));
     assert_eq!((message, scratch.trades), (Ok(Message::Trades), vec![print("83532.1", "2", true)]));
 }
 
@@ -88,10 +66,10 @@ fn key_order_blanks_escapes_and_unknown_fields_change_nothing() {
         r#"{"new":[[{"u":1}],"\"}"],"b":[["5","5"]],"topic":"orderbook.200.BTCUSDT","type":"delta","data":{"x":{"b":[null,-1.5e+3,true]},"s":"BTCUSDT","b":[],"a":[["2.00","0.5"]],"u":9,"seq":10,"é":"ü"}}"#,
         r#"{"topic":"orderbook.50.BTCUSDT","type":"delta","data":{"s":"BTCUSDT","b":[],"a":[["2","0.5"]],"u":9,"seq":10}}"#,
     ] {
-        assert_eq!(read(frame.as_bytes()), expected, "{frame}");
+        assert_eq!(BYBIT.read(frame), expected, "{frame}");
     }
     let late = r#"{"data":[{"S":"Sell","v":"3","p":"7","s":"BTCUSDT"}],"topic":"publicTrade.BTCUSDT"}"#;
-    assert_eq!(read_all(late.as_bytes()).1.trades, [print("7", "3", true)]);
+    assert_eq!(BYBIT.scan(late).1.trades, [print("7", "3", true)]);
 }
 
 #[test]
@@ -117,35 +95,21 @@ fn other_topics_other_symbols_and_answers_are_told_apart() {
         (r#"{"retCode":0,"retMsg":"OK","op":"pong","data":["1711002002529"],"connId":"c"}"#, accepted),
         (r#"{"retCode":10001,"retMsg":"no","op":"pong"}"#, refused),
     ] {
-        assert_eq!(read(frame.as_bytes()).0, Ok(expected), "{frame}");
+        assert_eq!(BYBIT.message(frame), Ok(expected), "{frame}");
     }
     for frame in [TOP, SNAPSHOT, DELTA, TRADES] {
         let other = frame.replace("BTCUSDT", "ETHUSDT");
-        assert_eq!(read(other.as_bytes()).0, Ok(Message::Unrelated("another symbol")), "{other}");
+        assert_eq!(BYBIT.message(&other), Ok(Message::Unrelated("another symbol")), "{other}");
     }
 }
 
 #[test]
 fn malformed_books_are_refused_with_the_reason() {
-    let number = |field, error| WireError::Number { field, error };
-    let cases: [(&str, &str, WireError); 24] = [
-        ("\"0.4\"]", "\"-0.4\"]", number("a", DecimalError::Malformed)),
-        ("\"0.4\"]", "\"1e3\"]", number("a", DecimalError::Malformed)),
-        ("\"0.4\"]", "\"NaN\"]", number("a", DecimalError::Malformed)),
-        ("\"0.4\"]", "\"\"]", number("a", DecimalError::Malformed)),
-        ("\"0.4\"]", "\"0.123456789\"]", number("a", DecimalError::Malformed)),
-        ("\"83532.1\"", "\"1234567890123\"", number("b", DecimalError::Malformed)),
-        ("\"83532.1\"", "\"92233720368.54775808\"", number("b", DecimalError::TooLarge)),
-        ("\"83532.1\"", "\"0\"", WireError::NoPrice("b")),
+    BYBIT.refuses_odd_numbers(DELTA, ("0.4", "a"), ("83532.1", "b"));
+    BYBIT.refuses_odd_ids(DELTA, "u", "18521289");
+    BYBIT.refuses_odd_ids(DELTA, "seq", "7961638733");
+    let cases = [
         ("\"83532.2\"", "\"0.00\"", WireError::NoPrice("a")),
-        ("\"0.4\"]", "0.4]", missing("a")),
-        ("\"u\":18521289,", "", missing("u")),
-        (",\"seq\":7961638733", "", missing("seq")),
-        ("\"u\":18521289,", "\"u\":\"18521289\",", missing("u")),
-        ("\"u\":18521289,", "\"u\":-18521289,", missing("u")),
-        ("\"u\":18521289,", "\"u\":18521289.5,", missing("u")),
-        ("\"u\":18521289,", "\"u\":18446744073709551615,", missing("u")),
-        ("\"u\":18521289,", "\"u\":18521289,\"u\":2,", WireError::Duplicate("u")),
         ("\"a\":[", "\"b\":[", WireError::Duplicate("b")),
         ("\"s\":\"BTCUSDT\",", "", missing("s")),
         ("\"s\":\"BTCUSDT\",", "\"s\":\"ETHUSDT\",", missing("s")),
@@ -154,43 +118,37 @@ fn malformed_books_are_refused_with_the_reason() {
         ("\"data\":{", "\"date\":{", missing("data")),
         ("\"ts\":", "\"topic\":\"x\",\"ts\":", WireError::Duplicate("topic")),
     ];
-    for (from, to, error) in cases {
-        let frame = DELTA.replacen(from, to, 1);
-        assert_ne!(frame, DELTA, "{from}");
-        assert_eq!(read(frame.as_bytes()).0, Err(Refusal { error, may_be_depth: true }), "{frame}");
-    }
+    BYBIT.refuses(DELTA, true, &cases);
 }
 
 #[test]
 fn malformed_tops_and_trades_are_refused_and_are_no_depth() {
-    let top = |from: &str, to: &str| TOP.replacen(from, to, 1);
-    let trades = |from: &str, to: &str| TRADES.replacen(from, to, 1);
-    let many = TRADES.replace(
-        "\"data\":[",
-        &format!("\"data\":[{}", r#"{"s":"BTCUSDT","S":"Buy","p":"1","v":"1"},"#.repeat(MAX_FRAME_TRADES)),
-    );
-    for (frame, error) in [
-        (top("[[\"83532.1\",\"1.5\"]", "[[\"83532.1\",\"1.5\"],[\"83532\",\"1\"]"), missing("b")),
-        (top("snapshot", "delta"), missing("type")),
-        (trades("\"S\":\"Buy\"", "\"S\":\"buy\""), missing("S")),
-        (trades("\"s\":\"BTCUSDT\"", "\"s\":\"ETHUSDT\""), missing("s")),
-        (trades("\"p\":\"83532.2\"", "\"p\":83532.2"), missing("p")),
-        (trades("\"p\":\"83532.2\"", "\"p\":\"0.0\""), WireError::NoPrice("p")),
-        (trades("\"BT\":false", "\"BT\":\"no\""), missing("BT")),
-        (trades("\"BT\":false", "\"p\":\"1\""), WireError::Duplicate("p")),
-        (trades("[{\"i\"", "[7,{\"i\""), missing("data")),
-        (many, WireError::TooManyTrades),
-        (r#"{"topic":"publicTrade.BTCUSDT","data":{}}"#.to_owned(), missing("data")),
-    ] {
-        assert_eq!(read(frame.as_bytes()).0, Err(Refusal { error, may_be_depth: false }), "{frame}");
-    }
+    let row = r#"{"s":"BTCUSDT","S":"Buy","p":"1","v":"1"},"#;
+    let many = format!("\"data\":[{}", row.repeat(MAX_FRAME_TRADES));
+    let tops = [
+        ("[[\"83532.1\",\"1.5\"]", "[[\"83532.1\",\"1.5\"],[\"83532\",\"1\"]", missing("b")),
+        ("snapshot", "delta", missing("type")),
+    ];
+    BYBIT.refuses(TOP, false, &tops);
+    let trades = [
+        ("\"S\":\"Buy\"", "\"S\":\"buy\"", missing("S")),
+        ("\"s\":\"BTCUSDT\"", "\"s\":\"ETHUSDT\"", missing("s")),
+        ("\"p\":\"83532.2\"", "\"p\":83532.2", missing("p")),
+        ("\"p\":\"83532.2\"", "\"p\":\"0.0\"", WireError::NoPrice("p")),
+        ("\"BT\":false", "\"BT\":\"no\"", missing("BT")),
+        ("\"BT\":false", "\"p\":\"1\"", WireError::Duplicate("p")),
+        ("[{\"i\"", "[7,{\"i\"", missing("data")),
+        ("\"data\":[", &many, WireError::TooManyTrades),
+    ];
+    BYBIT.refuses(TRADES, false, &trades);
+    BYBIT.refuses(r#"{"topic":"publicTrade.BTCUSDT","data":[]}"#, false, &[("[]", "{}", missing("data"))]);
 }
 
 #[test]
 fn too_many_levels_and_damaged_texts_are_refused() {
     let levels = vec![r#"["1","1"]"#; MAX_FRAME_LEVELS + 1].join(",");
     let frame = DELTA.replacen("\"b\":[", &format!("\"b\":[{levels},"), 1);
-    let error = |frame: &[u8]| read(frame).0.expect_err("a refusal").error;
+    let error = |frame: &[u8]| BYBIT.error(frame);
     assert_eq!(error(frame.as_bytes()), WireError::TooManyLevels);
     assert_eq!(error(b"pong"), WireError::Syntax { at: 0 });
     assert_eq!(error(b"{\"topic\":\"\xFF\"}"), WireError::NotUtf8 { at: 10 });
@@ -215,60 +173,11 @@ fn the_id_of_a_rest_book_is_its_seq() {
     assert_eq!((&scratch.bids[..], &scratch.asks[..]), (&[level("1.5", "2")][..], &[level("2", "1")][..]));
 }
 
-#[test]
-fn reading_a_frame_allocates_nothing() {
-    let mut scratch = Scratch::default();
-    for frame in [TOP, SNAPSHOT, DELTA, TRADES] {
-        for frame in [frame.to_owned(), format!(" {frame}")] {
-            let read = || assert!(Venue::Bybit.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch).is_ok());
-            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
-        }
-    }
-}
+holds_for!(BYBIT, [TOP, SNAPSHOT, DELTA, TRADES]);
 
 proptest! {
     #[test]
-    fn every_cut_of_a_frame_is_refused(cut in 0..1_000_usize, which in 0..4_usize) {
-        let frame = [TOP, SNAPSHOT, DELTA, TRADES][which];
-        prop_assert!(read(&frame.as_bytes()[..cut % frame.len()]).0.is_err());
-    }
-
-    #[test]
-    fn short_and_general_road_agree_on_damaged_frames(at in 0..400_usize, byte in any::<u8>(), which in 0..3_usize) {
-        let mut frame = [TOP, SNAPSHOT, DELTA][which].as_bytes().to_vec();
-        let at = at % frame.len();
-        frame[at] = byte;
-        let general = [b" ", frame.as_slice()].concat();
-        let (short, general) = (read(&frame), read(&general));
-        prop_assert_eq!(short.0.is_ok(), general.0.is_ok());
-        if short.0.is_ok() {
-            prop_assert_eq!(short, general);
-        }
-    }
-
-    #[test]
-    fn short_and_general_road_agree_on_levels(
-        levels in prop::collection::vec((1..10_000_000_000_000_000_i64, 0..10_000_000_000_i64), 0..40),
-        padded in any::<bool>(),
-    ) {
-        let text = |value: i64| match padded {
-            true => format!("{}.{:08}", value / 100_000_000, value % 100_000_000),
-            false => Price(value).to_string(),
-        };
-        let rows: Vec<String> = levels.iter().map(|&(p, q)| format!("[\"{}\",\"{}\"]", text(p), text(q))).collect();
-        let frame = DELTA.replacen("[[\"83532.1\",\"0\"]]", &format!("[{}]", rows.join(",")), 1);
-        let expected: Vec<Level> = levels.iter().map(|&(p, q)| Level { price: Price(p), quantity: Qty(q) }).collect();
-        let (short, general) = (read(frame.as_bytes()), read(format!(" {frame}").as_bytes()));
-        prop_assert_eq!(&short.1, &expected);
-        prop_assert_eq!(short, general);
-    }
-
-    #[test]
-    fn no_bytes_make_the_scanner_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), json in "[\\[\\]{}\":,\\\\0-9a-zA-Z. ]{0,80}") {
-        let _ = read(&bytes);
-        for frame in [json.clone(), format!("{}{json}", &DELTA[..70]), format!("{}{json}", &TRADES[..70])] {
-            let _ = read(frame.as_bytes());
-            let _ = Venue::Bybit.decode_snapshot(frame.as_bytes(), &mut Scratch::default());
-        }
+    fn short_and_general_road_agree_on_levels(bids in bids()) {
+        BYBIT.roads_read(DELTA, "[[\"83532.1\",\"0\"]]", &bids, "")?;
     }
 }

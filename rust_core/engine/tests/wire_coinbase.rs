@@ -1,13 +1,18 @@
 //! What the Coinbase scanner accepts, passes over and refuses.
 
+mod wire;
+
 use std::sync::Arc;
 
 use engine::market::{Applied, Market};
-use engine::units::{DecimalError, Price, Qty};
+use engine::units::{Price, Qty};
 use engine::view::{Level, Published};
 use engine::wake::{CrossWatch, Signal};
-use engine::wire::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, Venue, WireError};
+use engine::wire::{Join, MAX_FRAME_TRADES, Message, Refusal, Span, Venue, WireError};
 use proptest::prelude::*;
+use wire::{Dialect, holds_for, level, missing, print};
+
+const COINBASE: Dialect = Dialect { venue: Venue::Coinbase, symbol: "BTC-USD" };
 
 const HEAD: &str = r#"{"channel":"l2_data","timestamp":"2026-04-07T14:30:00.123456Z","sequence_num":7,"events":["#;
 const BID: &str = r#"{"side":"bid","event_time":"1970-01-01T00:00:00Z","price_level":"83532.15","new_quantity":"1.5"}"#;
@@ -31,16 +36,6 @@ fn row(side: &str, price: &str, quantity: &str) -> String {
     format!(r#"{{"side":"{side}","event_time":"t","price_level":"{price}","new_quantity":"{quantity}"}}"#)
 }
 
-fn read(frame: &[u8]) -> (Result<Message, Refusal>, Scratch) {
-    let mut scratch = Scratch::default();
-    (Venue::Coinbase.decode(frame, b"BTC-USD", &mut scratch), scratch)
-}
-
-fn level(price: &str, quantity: &str) -> Level {
-    let e8 = |text: &str| engine::units::parse_e8(text.as_bytes()).expect("a decimal");
-    Level { price: Price(e8(price)), quantity: Qty(e8(quantity)) }
-}
-
 fn depth(sequence: u64) -> Message {
     let (first_id, last_id, version) = (sequence, sequence, sequence);
     Message::Depth(Span { first_id, last_id, join: Join::Unnumbered, version, checksum: None })
@@ -53,19 +48,19 @@ fn snapshot(sequence: u64) -> Message {
 #[test]
 fn snapshots_and_updates_are_read_with_the_number_of_their_message() {
     for (kind, message) in [("snapshot", snapshot(7)), ("update", depth(7))] {
-        let (read, scratch) = read(frame(&[event(kind, "BTC-USD", &[BID, ASK])]).as_bytes());
+        let (read, scratch) = COINBASE.scan(frame(&[event(kind, "BTC-USD", &[BID, ASK])]));
         assert_eq!((read, scratch.sequence), (Ok(message), Some(7)));
         assert_eq!(scratch.bids, [level("83532.15", "1.5")]);
         assert_eq!(scratch.asks, [level("138991023.41", "0.00000238")]);
     }
     let documented = update().replacen("\"timestamp\"", "\"client_id\":\"\",\"timestamp\"", 1);
-    assert_eq!(read(documented.as_bytes()).0, Ok(depth(7)));
+    assert_eq!(COINBASE.message(&documented), Ok(depth(7)));
 }
 
 #[test]
 fn a_zero_removes_in_any_spelling() {
     for zero in ["0", "0.0", "0.00000000", "000"] {
-        let (message, scratch) = read(frame(&[event("update", "BTC-USD", &[&row("bid", "2", zero)])]).as_bytes());
+        let (message, scratch) = COINBASE.scan(frame(&[event("update", "BTC-USD", &[&row("bid", "2", zero)])]));
         assert_eq!((message, scratch.bids), (Ok(depth(7)), vec![level("2", "0")]), "{zero}");
     }
 }
@@ -76,7 +71,7 @@ fn key_order_blanks_escapes_and_unknown_fields_change_nothing() {
         r#" { "events" : [ { "updates" : [ { "new_quantity" : "1.50" , "x" : [ {} ] , "price_level":"83532.150", "side":"bid" } ] , "new" : 1 , "product_id":"BTC-USD","type":"update" } ] , "sequence_num" : 7 , "channel" : "l2_data" } "#,
         r#"{"ch\u0061nnel":"l2\u005fdata","sequence_num":7,"events":[{"type":"upd\u0061te","product_id":"BTC\u002DUSD","updates":[{"side":"\u0062id","price_level":"8353\u0032.15","new_quantity":"1.5","é":"ü"}]}]}"#,
     ] {
-        let (message, scratch) = read(frame.as_bytes());
+        let (message, scratch) = COINBASE.scan(frame);
         assert_eq!((message, scratch.sequence), (Ok(depth(7)), Some(7)), "{frame}");
         assert_eq!((scratch.bids, scratch.asks), (vec![level("83532.15", "1.5")], vec![]), "{frame}");
     }
@@ -86,11 +81,11 @@ fn key_order_blanks_escapes_and_unknown_fields_change_nothing() {
 fn every_event_of_a_message_counts_and_only_those_of_the_product() {
     let other = event("snapshot", "ETH-USD", &[BID, BID]);
     let (first, second) = (event("update", "BTC-USD", &[BID]), event("update", "BTC-USD", &[ASK]));
-    let (message, scratch) = read(frame(&[other.clone(), first, other.clone(), second]).as_bytes());
+    let (message, scratch) = COINBASE.scan(frame(&[other.clone(), first, other.clone(), second]));
     assert_eq!((message, scratch.bids.len(), scratch.asks.len()), (Ok(depth(7)), 1, 1));
-    let (message, scratch) = read(frame(&[other]).as_bytes());
+    let (message, scratch) = COINBASE.scan(frame(&[other]));
     assert_eq!((message, scratch.sequence), (Ok(Message::Unrelated("another symbol")), Some(7)));
-    assert_eq!(read(frame(&[]).as_bytes()).0, Ok(Message::Unrelated("another symbol")));
+    assert_eq!(COINBASE.message(frame(&[])), Ok(Message::Unrelated("another symbol")));
 }
 
 #[test]
@@ -98,7 +93,7 @@ fn a_snapshot_voids_what_stood_before_it_in_its_message_and_takes_what_stands_be
     let early = event("update", "BTC-USD", &[&row("bid", "9", "9")]);
     let whole = event("snapshot", "BTC-USD", &[BID, ASK]);
     let late = event("update", "BTC-USD", &[&row("bid", "83532.15", "0"), &row("bid", "2", "3")]);
-    let (message, scratch) = read(frame(&[early, whole, late]).as_bytes());
+    let (message, scratch) = COINBASE.scan(frame(&[early, whole, late]));
     assert_eq!(message, Ok(snapshot(7)));
     // Of a price given twice a book keeps the last word, and none at 0.
     assert_eq!(scratch.bids, [level("83532.15", "1.5"), level("83532.15", "0"), level("2", "3")]);
@@ -107,18 +102,14 @@ fn a_snapshot_voids_what_stood_before_it_in_its_message_and_takes_what_stands_be
 
 #[test]
 fn trades_come_out_oldest_first_with_the_makers_side_turned_into_the_takers() {
-    let (message, scratch) = read(TRADES.as_bytes());
-    let print = |price, quantity, buyer_is_maker| {
-        let Level { price, quantity } = level(price, quantity);
-        Print { price, quantity, buyer_is_maker }
-    };
+    let (message, scratch) = COINBASE.scan(TRADES);
     assert_eq!((message, scratch.sequence), (Ok(Message::Trades), Some(3)));
     assert_eq!(scratch.trades, [print("65083.66", "1", true), print("65083.67", "0.002186", false)]);
 }
 
 #[test]
 fn trades_from_before_the_subscription_are_passed_over() {
-    let (message, scratch) = read(TRADES.replacen("update", "snapshot", 1).as_bytes());
+    let (message, scratch) = COINBASE.scan(TRADES.replacen("update", "snapshot", 1));
     assert_eq!(message, Ok(Message::Unrelated("trades before the subscription")));
     assert!(scratch.trades.is_empty());
 }
@@ -151,22 +142,16 @@ fn other_channels_answers_and_errors_are_told_apart_and_counted() {
         (r#"{"type":"error","message":"x","sequence_num":9}"#, Message::Reply { accepted: false }, Some(9)),
         ("{}", unrelated("unknown event"), None),
     ] {
-        let (message, scratch) = read(frame.as_bytes());
+        let (message, scratch) = COINBASE.scan(frame);
         assert_eq!((message, scratch.sequence), (Ok(expected), sequence), "{frame}");
     }
 }
 
 #[test]
 fn malformed_frames_are_refused_with_the_reason() {
-    let number = |field, error| WireError::Number { field, error };
-    let missing = WireError::Missing;
-    for (from, to, expected) in [
-        ("\"1.5\"", "\"-1.5\"", number("new_quantity", DecimalError::Malformed)),
-        ("\"1.5\"", "\"1e3\"", number("new_quantity", DecimalError::Malformed)),
-        ("\"1.5\"", "\"0.123456789\"", number("new_quantity", DecimalError::Malformed)),
-        ("\"1.5\"", "1.5", missing("new_quantity")),
-        ("\"83532.15\"", "\"92233720368.54775808\"", number("price_level", DecimalError::TooLarge)),
-        ("\"83532.15\"", "\"0.00\"", WireError::NoPrice("price_level")),
+    COINBASE.refuses_odd_numbers(&update(), ("1.5", "new_quantity"), ("83532.15", "price_level"));
+    COINBASE.refuses_odd_ids(&update(), "sequence_num", "7");
+    let cases = [
         ("\"price_level\":\"83532.15\"", "\"price\":\"1\"", missing("price_level")),
         ("\"bid\"", "\"ask\"", WireError::Unknown("side")),
         ("\"bid\"", "1", missing("side")),
@@ -177,16 +162,9 @@ fn malformed_frames_are_refused_with_the_reason() {
         ("\"updates\":[", "\"updates\":{},\"y\":[", missing("updates")),
         ("\"updates\":[", "\"y\":[", missing("updates")),
         ("\"events\":[", "\"y\":[", missing("events")),
-        ("\"sequence_num\":7,", "", missing("sequence_num")),
-        ("\"sequence_num\":7,", "\"sequence_num\":\"7\",", missing("sequence_num")),
-        ("\"sequence_num\":7,", "\"sequence_num\":18446744073709551615,", missing("sequence_num")),
-        ("\"sequence_num\":7,", "\"sequence_num\":7,\"sequence_num\":7,", WireError::Duplicate("sequence_num")),
         ("\"channel\":\"l2_data\"", "\"channel\":7", missing("channel")),
-    ] {
-        let damaged = update().replacen(from, to, 1);
-        assert_ne!(damaged, update(), "{from}");
-        assert_eq!(read(damaged.as_bytes()).0, Err(Refusal { error: expected, may_be_depth: true }), "{damaged}");
-    }
+    ];
+    COINBASE.refuses(&update(), true, &cases);
 }
 
 #[test]
@@ -197,50 +175,22 @@ fn a_damaged_trade_is_refused_and_is_no_depth() {
         ("\"product_id\":\"BTC-USD\",", "", WireError::Missing("product_id")),
         ("\"trades\":[", "\"x\":[", WireError::Missing("trades")),
     ] {
-        let (message, scratch) = read(TRADES.replacen(from, to, 1).as_bytes());
+        let (message, scratch) = COINBASE.scan(TRADES.replacen(from, to, 1));
         assert_eq!((message, scratch.sequence), (Err(Refusal { error, may_be_depth: false }), Some(3)), "{to}");
     }
     let rows = vec![r#"{"product_id":"BTC-USD","price":"1","size":"1","side":"BUY"}"#; MAX_FRAME_TRADES + 1].join(",");
     let many = TRADES.replacen("\"trades\":[", &format!("\"trades\":[{rows},"), 1);
-    assert_eq!(read(many.as_bytes()).0.map_err(|refusal| refusal.error), Err(WireError::TooManyTrades));
+    assert_eq!(COINBASE.error(&many), WireError::TooManyTrades);
 }
 
 #[test]
 fn no_body_is_a_snapshot_of_this_venue() {
-    let body = br#"{"pricebook":{"product_id":"BTC-USD","bids":[],"asks":[]}}"#;
-    assert!(Venue::Coinbase.decode_snapshot(body, &mut Scratch::default()).is_err());
+    assert!(COINBASE.snapshot(r#"{"pricebook":{"product_id":"BTC-USD","bids":[],"asks":[]}}"#).is_err());
 }
 
-type Reading = (Result<Message, Refusal>, Vec<Level>, Vec<Level>, Option<u64>);
-
-/// The frame by the short road, and by the general one.
-fn both_roads(frame: &[u8]) -> [Reading; 2] {
-    let spaced = [b" ", frame].concat();
-    [frame, &spaced].map(|frame| {
-        let (message, scratch) = read(frame);
-        (message, scratch.bids, scratch.asks, scratch.sequence)
-    })
-}
+holds_for!(COINBASE, [update(), frame(&[event("snapshot", "BTC-USD", &[BID, ASK])]), TRADES.to_owned()]);
 
 proptest! {
-    #[test]
-    fn every_cut_of_a_frame_is_refused(cut in 0..500_usize, trades in any::<bool>()) {
-        let frame = if trades { TRADES.to_owned() } else { update() };
-        prop_assert!(read(&frame.as_bytes()[..cut.min(frame.len() - 1)]).0.is_err());
-    }
-
-    #[test]
-    fn short_and_general_road_agree_on_damaged_frames(at in 0..500_usize, byte in any::<u8>()) {
-        let mut frame = update().into_bytes();
-        let at = at % frame.len();
-        frame[at] = byte;
-        let [short, general] = both_roads(&frame);
-        prop_assert_eq!(short.0.is_ok(), general.0.is_ok());
-        if short.0.is_ok() {
-            prop_assert_eq!(short, general);
-        }
-    }
-
     #[test]
     fn short_and_general_road_agree_on_levels(
         levels in prop::collection::vec((any::<bool>(), 1..i64::MAX, 0..10_000_000_000_i64), 1..40),
@@ -250,24 +200,12 @@ proptest! {
             .map(|&(bid, price, size)| row(if bid { "bid" } else { "offer" }, &Price(price).to_string(), &Price(size).to_string()))
             .collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-        let [short, general] = both_roads(frame(&[event("update", "BTC-USD", &rows)]).as_bytes());
+        let frame = frame(&[event("update", "BTC-USD", &rows)]);
         let side = |bid| levels.iter().filter(move |row| row.0 == bid).map(|&(_, p, q)| Level { price: Price(p), quantity: Qty(q) });
-        prop_assert_eq!(&short, &(Ok(depth(7)), side(true).collect(), side(false).collect(), Some(7)));
-        prop_assert_eq!(short, general);
-    }
-
-    #[test]
-    fn no_bytes_make_the_scanner_panic(
-        bytes in prop::collection::vec(any::<u8>(), 0..300),
-        at in 0..500_usize,
-        json in "[\\[\\]{}\":,\\\\0-9a-zA-Z. ]{0,80}",
-    ) {
-        let _ = (read(&bytes), read(json.as_bytes()));
-        let mut frame = update().into_bytes();
-        let at = at % frame.len();
-        let end = frame.len().min(at + json.len());
-        frame.splice(at..end, json.bytes());
-        let _ = read(&frame);
+        let (message, scratch) = COINBASE.scan(&frame);
+        prop_assert_eq!((message, scratch.sequence), (Ok(depth(7)), Some(7)));
+        prop_assert_eq!((scratch.bids, scratch.asks), (side(true).collect(), side(false).collect()));
+        COINBASE.roads_agree(frame.as_bytes())?;
     }
 }
 
@@ -321,15 +259,4 @@ fn a_damaged_trade_keeps_the_book_and_a_damaged_update_ends_it() {
     let damaged = numbered(&update().replacen("\"bid\"", "\"?\"", 1), 5);
     assert_eq!(market.apply(&damaged, 0), Applied::Refused(WireError::Unknown("side")));
     assert!(market.wants_subscription());
-}
-
-#[test]
-fn reading_a_frame_allocates_nothing() {
-    let mut scratch = Scratch::default();
-    for frame in [update(), frame(&[event("snapshot", "BTC-USD", &[BID, ASK])]), TRADES.to_owned()] {
-        for frame in [frame.clone(), format!(" {frame}")] {
-            let read = || assert!(Venue::Coinbase.decode(frame.as_bytes(), b"BTC-USD", &mut scratch).is_ok());
-            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
-        }
-    }
 }

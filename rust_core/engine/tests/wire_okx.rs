@@ -1,41 +1,18 @@
 //! What the OKX scanner accepts, passes over and refuses.
 
-use engine::units::{DecimalError, Price, Qty};
-use engine::view::Level;
-use engine::wire::{
-    Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, Venue, WireError,
-};
+mod wire;
+
+use engine::wire::{Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Refusal, Scratch, Span, Venue, WireError};
 use proptest::prelude::*;
+use wire::{Dialect, bids, holds_for, level, missing, print};
+
+const OKX: Dialect = Dialect { venue: Venue::Okx, symbol: "BTC-USDT" };
 
 const TOP: &str = r#"{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["83532.2","0.4","0","3"]],"bids":[["83532.1","1.5","0","2"]],"ts":"1791369351001","seqId":123456}]}"#;
 const SNAPSHOT: &str = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":[["83532.2","0.4","0","3"]],"bids":[["83532.1","1.5","0","2"],["83532","2","0","1"]],"ts":"1791369351001","checksum":0,"prevSeqId":-1,"seqId":123456}]}"#;
 const UPDATE: &str = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["83532.2","0.4","0","3"],["83533","0.00000001","0","1"]],"bids":[["83532.1","0","0","0"]],"ts":"1791369351101","checksum":0,"prevSeqId":123456,"seqId":123463}]}"#;
 const OLD_UPDATE: &str = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[],"bids":[["83532.1","0","0","0"]],"ts":"1652459225464","checksum":-914047754}]}"#;
 const TRADES: &str = r#"{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"130639474","px":"83532.2","sz":"0.001","side":"buy","ts":"1791369351001","count":"3","source":"0","seqId":123460},{"instId":"BTC-USDT","px":"83532.1","sz":"2","side":"sell"}]}"#;
-
-fn read_all(frame: &[u8]) -> (Result<Message, Refusal>, Scratch) {
-    let mut scratch = Scratch::default();
-    (Venue::Okx.decode(frame, b"BTC-USDT", &mut scratch), scratch)
-}
-
-fn read(frame: &[u8]) -> (Result<Message, Refusal>, Vec<Level>, Vec<Level>) {
-    let (message, scratch) = read_all(frame);
-    (message, scratch.bids, scratch.asks)
-}
-
-fn level(price: &str, quantity: &str) -> Level {
-    let e8 = |text: &str| engine::units::parse_e8(text.as_bytes()).expect("a decimal");
-    Level { price: Price(e8(price)), quantity: Qty(e8(quantity)) }
-}
-
-fn print(price: &str, quantity: &str, buyer_is_maker: bool) -> Print {
-    let Level { price, quantity } = level(price, quantity);
-    Print { price, quantity, buyer_is_maker }
-}
-
-fn missing(field: &'static str) -> WireError {
-    WireError::Missing(field)
-}
 
 fn update(previous: u64, id: u64) -> Message {
     Message::Depth(Span::exactly_after(previous, id))
@@ -44,13 +21,13 @@ fn update(previous: u64, id: u64) -> Message {
 #[test]
 fn top_snapshot_update_and_trades_are_told_apart() {
     let (bid, ask) = (level("83532.1", "1.5"), level("83532.2", "0.4"));
-    assert_eq!(read(TOP.as_bytes()).0, Ok(Message::Top { version: 123_456, bid, ask }));
+    assert_eq!(OKX.message(TOP), Ok(Message::Top { version: 123_456, bid, ask }));
     let whole = Message::Snapshot { id: 123_456, version: 123_456, checksum: None };
-    assert_eq!(read(SNAPSHOT.as_bytes()), (Ok(whole), vec![bid, level("83532", "2")], vec![ask]));
-    let (message, bids, asks) = read(UPDATE.as_bytes());
+    assert_eq!(OKX.read(SNAPSHOT), (Ok(whole), vec![bid, level("83532", "2")], vec![ask]));
+    let (message, bids, asks) = OKX.read(UPDATE);
     assert_eq!(message, Ok(update(123_456, 123_463)));
     assert_eq!((bids, asks), (vec![level("83532.1", "0")], vec![ask, level("83533", "0.00000001")]));
-    let (message, scratch) = read_all(TRADES.as_bytes());
+    let (message, scratch) = OKX.scan(TRADES);
     assert_eq!(message, Ok(Message::Trades));
     assert_eq!(scratch.trades, [print("83532.2", "0.001", false), print("83532.1", "2", true)]);
 }
@@ -64,7 +41,7 @@ fn a_keep_alive_follows_itself_and_a_reset_leads_to_a_smaller_id() {
     for (previous, id) in [(5, 5), (9, 3)] {
         let expected =
             Message::Depth(Span { first_id: previous + 1, last_id: id, ..Span::exactly_after(previous, id) });
-        assert_eq!(read(frame(previous, id).as_bytes()).0, Ok(expected));
+        assert_eq!(OKX.message(frame(previous, id)), Ok(expected));
     }
 }
 
@@ -73,24 +50,24 @@ fn only_a_checksum_that_is_not_zero_counts() {
     for (sent, checksum) in [("0", None), ("-0", None), ("7", Some(7)), ("-914047754", Some(-914_047_754))] {
         let frame = UPDATE.replace("\"checksum\":0", &format!("\"checksum\":{sent}"));
         let expected = Message::Depth(Span { checksum, ..Span::exactly_after(123_456, 123_463) });
-        assert_eq!(read(frame.as_bytes()).0, Ok(expected));
-        assert_eq!(read(format!(" {frame}").as_bytes()).0, Ok(expected));
+        assert_eq!(OKX.message(&frame), Ok(expected));
+        assert_eq!(OKX.message(format!(" {frame}")), Ok(expected));
     }
     let absent = UPDATE.replace("\"checksum\":0,", "");
-    assert_eq!(read(absent.as_bytes()).0, Ok(update(123_456, 123_463)));
+    assert_eq!(OKX.message(&absent), Ok(update(123_456, 123_463)));
 }
 
 #[test]
 fn old_frames_without_ids_stand_on_their_checksum_alone() {
     let span = Span { first_id: 0, last_id: 0, join: Join::Unnumbered, version: 0, checksum: Some(-914_047_754) };
-    assert_eq!(read(OLD_UPDATE.as_bytes()), (Ok(Message::Depth(span)), vec![level("83532.1", "0")], vec![]));
+    assert_eq!(OKX.read(OLD_UPDATE), (Ok(Message::Depth(span)), vec![level("83532.1", "0")], vec![]));
     let whole = OLD_UPDATE.replace("update", "snapshot");
     let expected = Message::Snapshot { id: 0, version: 0, checksum: Some(-914_047_754) };
-    assert_eq!(read(whole.as_bytes()).0, Ok(expected));
+    assert_eq!(OKX.message(&whole), Ok(expected));
     for frame in [OLD_UPDATE, &whole] {
         for blind in [frame.replace("-914047754", "0"), frame.replace(",\"checksum\":-914047754", "")] {
             let refusal = Refusal { error: missing("seqId"), may_be_depth: true };
-            assert_eq!(read(blind.as_bytes()).0, Err(refusal), "{blind}");
+            assert_eq!(OKX.message(&blind), Err(refusal), "{blind}");
         }
     }
 }
@@ -104,10 +81,10 @@ fn key_order_blanks_escapes_and_unknown_fields_change_nothing() {
         r#"{"\u0061rg":{"channel":"\u0062ooks","instId":"BTC\u002dUSDT"},"action":"updat\u0065","data":[{"asks":[["\u0032","0.50"]],"bids":[],"prevSeqId":9,"seqId":10}]}"#,
         r#"{"new":[[{"seqId":1}],"\"}"],"asks":[["5","5"]],"arg":{"channel":"books","x":{},"instId":"BTC-USDT"},"action":"update","data":[{"x":{"asks":[null,-1.5e+3,true]},"asks":[["2.00","0.5","0","1","new"]],"bids":[],"prevSeqId":9,"seqId":10,"é":"ü"}]}"#,
     ] {
-        assert_eq!(read(frame.as_bytes()), expected, "{frame}");
+        assert_eq!(OKX.read(frame), expected, "{frame}");
     }
     let late = r#"{"data":[{"side":"sell","sz":"3","px":"7","instId":"BTC-USDT"}],"arg":{"instId":"BTC-USDT","channel":"trades"}}"#;
-    assert_eq!(read_all(late.as_bytes()).1.trades, [print("7", "3", true)]);
+    assert_eq!(OKX.scan(late).1.trades, [print("7", "3", true)]);
 }
 
 #[test]
@@ -131,36 +108,23 @@ fn other_channels_other_symbols_answers_and_notices_are_told_apart() {
         (r#"{"connId":"a","code":"64\u003008","event":"notice"}"#, Message::Shutdown),
         (r#"{"event":"notice","code":"64009","msg":"another"}"#, event),
     ] {
-        assert_eq!(read(frame.as_bytes()).0, Ok(expected), "{frame}");
+        assert_eq!(OKX.message(frame), Ok(expected), "{frame}");
     }
     for frame in [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES] {
         let other = frame.replace("BTC-USDT", "ETH-USDT");
-        assert_eq!(read(other.as_bytes()).0, Ok(Message::Unrelated("another symbol")), "{other}");
+        assert_eq!(OKX.message(&other), Ok(Message::Unrelated("another symbol")), "{other}");
     }
 }
 
 #[test]
 fn malformed_books_are_refused_with_the_reason() {
-    let number = |field, error| WireError::Number { field, error };
-    let cases: [(&str, &str, WireError); 27] = [
-        ("\"0.4\",", "\"-0.4\",", number("asks", DecimalError::Malformed)),
-        ("\"0.4\",", "\"1e3\",", number("asks", DecimalError::Malformed)),
-        ("\"0.4\",", "\"NaN\",", number("asks", DecimalError::Malformed)),
-        ("\"0.4\",", "\"0.123456789\",", number("asks", DecimalError::Malformed)),
-        ("\"83532.1\"", "\"1234567890123\"", number("bids", DecimalError::Malformed)),
-        ("\"83532.1\"", "\"92233720368.54775808\"", number("bids", DecimalError::TooLarge)),
-        ("\"83532.1\"", "\"0\"", WireError::NoPrice("bids")),
+    OKX.refuses_odd_numbers(UPDATE, ("0.4", "asks"), ("83532.1", "bids"));
+    OKX.refuses_odd_ids(UPDATE, "prevSeqId", "123456");
+    OKX.refuses_odd_ids(UPDATE, "seqId", "123463");
+    let cases = [
         ("\"83532.2\"", "\"0.0\"", WireError::NoPrice("asks")),
-        ("\"0.4\",", "0.4,", missing("asks")),
-        ("\"prevSeqId\":123456,", "", missing("prevSeqId")),
         ("\"prevSeqId\":123456,", "\"prevSeqId\":-1,", missing("prevSeqId")),
         ("\"prevSeqId\":123456,", "\"prevSeqId\":-2,", missing("prevSeqId")),
-        (",\"seqId\":123463", "", missing("seqId")),
-        ("\"seqId\":123463", "\"seqId\":\"123463\"", missing("seqId")),
-        ("\"seqId\":123463", "\"seqId\":-5", missing("seqId")),
-        ("\"seqId\":123463", "\"seqId\":1.5", missing("seqId")),
-        ("\"seqId\":123463", "\"seqId\":18446744073709551615", missing("seqId")),
-        ("\"seqId\":123463", "\"seqId\":1,\"seqId\":2", WireError::Duplicate("seqId")),
         ("\"checksum\":0", "\"checksum\":2147483648", missing("checksum")),
         ("\"checksum\":0", "\"checksum\":\"0\"", missing("checksum")),
         ("\"bids\":[", "\"asks\":[", WireError::Duplicate("asks")),
@@ -171,40 +135,37 @@ fn malformed_books_are_refused_with_the_reason() {
         ("\"data\":[{", "\"data\":[{},{", missing("data")),
         ("\"action\":\"update\",", "\"arg\":{},", WireError::Duplicate("arg")),
     ];
-    for (from, to, error) in cases {
-        let frame = UPDATE.replacen(from, to, 1);
-        assert_ne!(frame, UPDATE, "{from}");
-        assert_eq!(read(frame.as_bytes()).0, Err(Refusal { error, may_be_depth: true }), "{frame}");
-    }
+    OKX.refuses(UPDATE, true, &cases);
 }
 
 #[test]
 fn malformed_tops_and_trades_are_refused_and_are_no_depth() {
-    let top = |from: &str, to: &str| TOP.replacen(from, to, 1);
-    let trades = |from: &str, to: &str| TRADES.replacen(from, to, 1);
     let row = r#"{"instId":"BTC-USDT","px":"1","sz":"1","side":"buy"},"#;
-    for (frame, error) in [
-        (top("\"asks\":[", "\"asks\":[[\"9\",\"1\",\"0\",\"1\"],"), missing("asks")),
-        (top(",\"seqId\":123456", ""), missing("seqId")),
-        (trades("\"buy\"", "\"Buy\""), missing("side")),
-        (trades("[{\"instId\":\"BTC-USDT\"", "[{\"instId\":\"ETH-USDT\""), missing("instId")),
-        (trades("\"px\":\"83532.2\"", "\"px\":83532.2"), missing("px")),
-        (trades("\"px\":\"83532.2\"", "\"px\":\"0\""), WireError::NoPrice("px")),
-        (trades("[{", "[7,{"), missing("data")),
-        (trades("[{", &format!("[{}{{", row.repeat(MAX_FRAME_TRADES))), WireError::TooManyTrades),
-        (r#"{"arg":{"channel":"trades","instId":"BTC-USDT"}}"#.to_owned(), missing("data")),
-    ] {
-        assert_eq!(read(frame.as_bytes()).0, Err(Refusal { error, may_be_depth: false }), "{frame}");
-    }
-    let twice = trades("\"px\":", "\"px\":\"1\",\"px\":");
-    assert_eq!(read(twice.as_bytes()).0.map_err(|refusal| refusal.error), Err(WireError::Duplicate("px")));
+    let many = format!("[{}{{", row.repeat(MAX_FRAME_TRADES));
+    let tops = [
+        ("\"asks\":[", "\"asks\":[[\"9\",\"1\",\"0\",\"1\"],", missing("asks")),
+        (",\"seqId\":123456", "", missing("seqId")),
+    ];
+    OKX.refuses(TOP, false, &tops);
+    let trades = [
+        ("\"buy\"", "\"Buy\"", missing("side")),
+        ("[{\"instId\":\"BTC-USDT\"", "[{\"instId\":\"ETH-USDT\"", missing("instId")),
+        ("\"px\":\"83532.2\"", "\"px\":83532.2", missing("px")),
+        ("\"px\":\"83532.2\"", "\"px\":\"0\"", WireError::NoPrice("px")),
+        ("[{", "[7,{", missing("data")),
+        ("[{", &many, WireError::TooManyTrades),
+        ("\"data\":[", "\"date\":[", missing("data")),
+    ];
+    OKX.refuses(TRADES, false, &trades);
+    let twice = TRADES.replacen("\"px\":", "\"px\":\"1\",\"px\":", 1);
+    assert_eq!(OKX.error(&twice), WireError::Duplicate("px"));
 }
 
 #[test]
 fn too_many_levels_and_damaged_texts_are_refused() {
     let levels = vec![r#"["1","1","0","1"]"#; MAX_FRAME_LEVELS + 1].join(",");
     let frame = UPDATE.replacen("\"bids\":[", &format!("\"bids\":[{levels},"), 1);
-    let error = |frame: &[u8]| read(frame).0.expect_err("a refusal").error;
+    let error = |frame: &[u8]| OKX.error(frame);
     assert_eq!(error(frame.as_bytes()), WireError::TooManyLevels);
     assert_eq!(error(b"ping"), WireError::Syntax { at: 0 });
     assert_eq!(error(b"pong "), WireError::Syntax { at: 0 });
@@ -229,61 +190,12 @@ fn a_rest_book_needs_its_id_and_both_sides() {
     assert_eq!((&scratch.bids[..], &scratch.asks[..]), (&[level("1.5", "2")][..], &[level("2", "1")][..]));
 }
 
-#[test]
-fn reading_a_frame_allocates_nothing() {
-    let mut scratch = Scratch::default();
-    for frame in [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES] {
-        for frame in [frame.to_owned(), format!(" {frame}")] {
-            let read = || assert!(Venue::Okx.decode(frame.as_bytes(), b"BTC-USDT", &mut scratch).is_ok());
-            assert_eq!(allocation_counter::measure(read).count_total, 0, "{frame}");
-        }
-    }
-}
+holds_for!(OKX, [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES]);
 
 proptest! {
     #[test]
-    fn every_cut_of_a_frame_is_refused(cut in 0..1_000_usize, which in 0..5_usize) {
-        let frame = [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES][which];
-        prop_assert!(read(&frame.as_bytes()[..cut % frame.len()]).0.is_err());
-    }
-
-    #[test]
-    fn short_and_general_road_agree_on_damaged_frames(at in 0..400_usize, byte in any::<u8>(), which in 0..4_usize) {
-        let mut frame = [TOP, SNAPSHOT, UPDATE, OLD_UPDATE][which].as_bytes().to_vec();
-        let at = at % frame.len();
-        frame[at] = byte;
-        let general = [b" ", frame.as_slice()].concat();
-        let (short, general) = (read(&frame), read(&general));
-        prop_assert_eq!(short.0.is_ok(), general.0.is_ok());
-        if short.0.is_ok() {
-            prop_assert_eq!(short, general);
-        }
-    }
-
-    #[test]
-    fn short_and_general_road_agree_on_levels(
-        levels in prop::collection::vec((1..10_000_000_000_000_000_i64, 0..10_000_000_000_i64, 0..50_u32), 0..40),
-        padded in any::<bool>(),
-    ) {
-        let text = |value: i64| match padded {
-            true => format!("{}.{:08}", value / 100_000_000, value % 100_000_000),
-            false => Price(value).to_string(),
-        };
-        let row = |&(p, q, orders): &(i64, i64, u32)| format!("[\"{}\",\"{}\",\"0\",\"{orders}\"]", text(p), text(q));
-        let rows: Vec<String> = levels.iter().map(row).collect();
-        let frame = UPDATE.replacen("[[\"83532.1\",\"0\",\"0\",\"0\"]]", &format!("[{}]", rows.join(",")), 1);
-        let expected: Vec<Level> = levels.iter().map(|&(p, q, _)| Level { price: Price(p), quantity: Qty(q) }).collect();
-        let (short, general) = (read(frame.as_bytes()), read(format!(" {frame}").as_bytes()));
-        prop_assert_eq!(&short.1, &expected);
-        prop_assert_eq!(short, general);
-    }
-
-    #[test]
-    fn no_bytes_make_the_scanner_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), json in "[\\[\\]{}\":,\\\\0-9a-zA-Z. ]{0,80}") {
-        let _ = read(&bytes);
-        for frame in [json.clone(), format!("{}{json}", &UPDATE[..86]), format!("{}{json}", &TRADES[..60])] {
-            let _ = read(frame.as_bytes());
-            let _ = Venue::Okx.decode_snapshot(frame.as_bytes(), &mut Scratch::default());
-        }
+    fn short_and_general_road_agree_on_levels(bids in bids(), orders in 0..50_u32) {
+        let behind = format!(",\"0\",\"{orders}\"");
+        OKX.roads_read(UPDATE, "[[\"83532.1\",\"0\",\"0\",\"0\"]]", &bids, &behind)?;
     }
 }

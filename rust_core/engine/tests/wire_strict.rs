@@ -1,6 +1,6 @@
 //! What no venue's decoder may let pass.
 
-use engine::wire::{Refusal, Scratch, Venue, WireError};
+use engine::wire::{MAX_FRAME, Refusal, Scratch, Venue, WireError};
 
 fn refused(venue: Venue, symbol: &str, frame: &[u8]) -> WireError {
     let read = venue.decode(frame, symbol.as_bytes(), &mut Scratch::default());
@@ -50,4 +50,61 @@ fn a_binary_top_with_a_quantity_but_no_price_is_refused() {
     sbe.extend([0; 16]);
     sbe.extend(b"\x07BTCUSDT");
     assert_eq!(refused(Venue::BinanceSbe, "BTCUSDT", &sbe), WireError::NoPrice("price"));
+}
+
+#[test]
+fn a_refused_frame_that_says_twice_what_it_is_may_be_a_depth_frame() {
+    let twice = [
+        (Venue::Binance, r#"{"e":"trade","e":"depthUpdate","s":"BTCUSDT"}"#),
+        (Venue::BinanceUsdm, r#"{"stream":"btcusdt@trade","stream":"btcusdt@depth@100ms","data":{}}"#),
+        (Venue::Binance, r#"{"stream":"btcusdt@trade","data":{"e":"trade"},"data":{"e":"depthUpdate"}}"#),
+        (Venue::Bybit, r#"{"topic":"publicTrade.BTCUSDT","topic":"orderbook.200.BTCUSDT"}"#),
+        (Venue::Okx, r#"{"arg":{"channel":"trades","channel":"books"}}"#),
+        (Venue::Coinbase, r#"{"channel":"heartbeats","channel":"l2_data","sequence_num":1}"#),
+    ];
+    for (venue, frame) in twice {
+        let read = venue.decode(frame.as_bytes(), b"BTCUSDT", &mut Scratch::default());
+        assert!(
+            matches!(read, Err(Refusal { error: WireError::Duplicate(_), may_be_depth: true })),
+            "{frame}: {read:?}"
+        );
+    }
+}
+
+#[test]
+fn no_venue_looks_at_a_frame_or_a_body_beyond_the_bound_however_usual_it_is() {
+    let padded = |text: &str| format!("{text}{}", " ".repeat(MAX_FRAME + 1 - text.len()));
+    let too_long = WireError::TooLong { bytes: MAX_FRAME + 1 };
+    for (venue, symbol, frame) in [
+        (
+            Venue::Binance,
+            "BTCUSDT",
+            r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":157,"u":160,"b":[],"a":[]}}"#,
+        ),
+        (
+            Venue::BinanceUsdm,
+            "BTCUSDT",
+            r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":157,"u":160,"pu":149,"b":[],"a":[]}}"#,
+        ),
+        (
+            Venue::Bybit,
+            "BTCUSDT",
+            r#"{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"delta","data":{"s":"BTCUSDT","b":[],"a":[],"u":7,"seq":9},"cts":1}"#,
+        ),
+        (
+            Venue::Okx,
+            "BTC-USDT",
+            r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[],"bids":[],"ts":"1","prevSeqId":5,"seqId":5}]}"#,
+        ),
+        (
+            Venue::Coinbase,
+            "BTC-USD",
+            r#"{"channel":"l2_data","timestamp":"t","sequence_num":7,"events":[{"type":"update","product_id":"BTC-USD","updates":[{"side":"bid","event_time":"t","price_level":"1","new_quantity":"1"}]}]}"#,
+        ),
+    ] {
+        assert!(venue.decode(frame.as_bytes(), symbol.as_bytes(), &mut Scratch::default()).is_ok(), "{frame}");
+        assert_eq!(refused(venue, symbol, padded(frame).as_bytes()), too_long, "{frame}");
+    }
+    let body = padded(r#"{"lastUpdateId":160,"bids":[],"asks":[]}"#);
+    assert_eq!(Venue::Binance.decode_snapshot(body.as_bytes(), &mut Scratch::default()), Err(too_long));
 }

@@ -6,14 +6,14 @@
 mod dice;
 mod wire;
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 
 use dice::Dice;
 use link::session::{Event, Session};
 use link::terms::Terms;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
+use wire::reads::Reads;
 use wire::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
 
 /// Inputs in `make test`.
@@ -67,37 +67,10 @@ fn ours(reads: &[&[u8]], most: usize) -> Seen {
     seen
 }
 
-struct Reads(VecDeque<Vec<u8>>);
-
-impl Read for Reads {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Some(mut next) = self.0.pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
-        if next.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = next.len().min(into.len());
-        into[..count].copy_from_slice(&next[..count]);
-        if count < next.len() {
-            self.0.push_front(next.split_off(count));
-        }
-        Ok(count)
-    }
-}
-
-impl Write for Reads {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn theirs(bytes: &[u8], most: usize) -> Seen {
     let bounds =
         WebSocketConfig::default().max_message_size(Some(most)).max_frame_size(Some(most)).read_buffer_size(4 << 10);
-    let reads = Reads(VecDeque::from([bytes.to_vec()]));
+    let reads = Reads::of(&[bytes]);
     let mut socket = WebSocket::from_raw_socket(reads, Role::Client, Some(bounds));
     let mut seen = Seen::default();
     loop {

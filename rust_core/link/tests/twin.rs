@@ -5,9 +5,9 @@ mod wire;
 use link::session::{Event, Session};
 use link::terms::{Terms, Text};
 use proptest::prelude::*;
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use tungstenite::protocol::{Role, WebSocket};
+use wire::reads::Reads;
 use wire::{CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
 
 /// What either side saw: messages, then how it ended.
@@ -36,33 +36,9 @@ fn ours(reads: &[&[u8]]) -> Seen {
     seen
 }
 
-struct Reads(VecDeque<Vec<u8>>);
-
-impl Read for Reads {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Some(mut next) = self.0.pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let count = next.len().min(into.len());
-        into[..count].copy_from_slice(&next[..count]);
-        if count < next.len() {
-            self.0.push_front(next.split_off(count));
-        }
-        Ok(count)
-    }
-}
-
-impl Write for Reads {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn theirs(reads: &[&[u8]]) -> Seen {
     use tungstenite::{Error, Message};
-    let reads = Reads(reads.iter().map(|read| read.to_vec()).collect());
+    let reads = Reads::of(reads);
     let (mut socket, mut seen) = (WebSocket::from_raw_socket(reads, Role::Client, None), Seen::default());
     loop {
         match socket.read() {

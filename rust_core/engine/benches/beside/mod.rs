@@ -1,10 +1,19 @@
-//! What stands beside the figure of a decoder: a peer on the very same frames, and the floor.
+//! How the figure of a decoder is measured, and what stands beside it: a peer on the very same frames, and the floor.
+#![allow(dead_code, reason = "each bench uses its part")]
+
+pub mod numbers;
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use engine::market::{Applied, Market};
+use engine::view::Published;
+use engine::wake::{CrossWatch, Signal};
+use engine::wire::Venue;
 
 /// Decodes a whole frame and returns how many levels it holds, at least one.
 pub type Decode = fn(&[u8]) -> usize;
@@ -43,4 +52,41 @@ fn write_down(folder: &Path, label: &str, frames: &[Vec<u8>]) -> std::io::Result
         bytes.write_all(frame)?;
     }
     std::fs::write(folder.join(label.chars().map(plain).collect::<String>()), bytes)
+}
+
+/// A market of the venue, and what it publishes to.
+pub fn market(venue: Venue, symbol: &str) -> (Market, Arc<Published>) {
+    let published = Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))));
+    (Market::new(venue, symbol, Arc::clone(&published)), published)
+}
+
+/// Times `frames` in turn, from their bytes to the published top; after the last one the market begins anew by `begin`.
+pub fn timed(
+    criterion: &mut Criterion,
+    name: &str,
+    (mut market, published): (Market, Arc<Published>),
+    frames: &[Vec<u8>],
+    expected: Applied,
+    begin: impl Fn(&mut Market),
+) {
+    let mut next = frames.len();
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_custom(|times| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..times {
+                if next == frames.len() {
+                    market.disconnected();
+                    begin(&mut market);
+                    next = 0;
+                }
+                let start = Instant::now();
+                let applied = market.apply(&frames[next], 1);
+                black_box(published.top());
+                spent += start.elapsed();
+                assert_eq!(applied, expected);
+                next += 1;
+            }
+            spent
+        });
+    });
 }

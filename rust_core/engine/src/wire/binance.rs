@@ -3,7 +3,8 @@
 //!
 //! Source: Binance's public API documentation, pages "WebSocket Streams" and "Market Data endpoints".
 
-use super::json::{Scanner, Text, Value, check_text, once, once_true};
+use super::fields::{once, once_true};
+use super::json::{Scanner, Text, Value, check_text};
 use super::{Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 use crate::view::Level;
@@ -34,7 +35,7 @@ pub(super) fn decode_any(frame: &[u8], symbol: &[u8], scratch: &mut Scratch, cha
     let mut fields = Fields::default();
     let scanned = check_text(frame).and_then(|()| fields.scan_frame(frame, scratch));
     let message = scanned.and_then(|()| fields.message(symbol, &mut scratch.trades, chain));
-    message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth() })
+    message.map_err(|error| Refusal { error, may_be_depth: fields.may_be_depth(error) })
 }
 
 /// Reads the body of `GET /api/v3/depth`.
@@ -71,12 +72,12 @@ fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
     let mut scanner = Scanner::new(frame);
     eat_stream(&mut scanner, symbol, b"@bookTicker\",\"data\":{\"u\":")?;
     let update_id = scanner.eat_id()?;
-    scanner.eat_word(b",\"s\":\"").then_some(())?;
-    scanner.eat_word(symbol).then_some(())?;
+    scanner.step(b",\"s\":\"")?;
+    scanner.step(symbol)?;
     let mut number = |before: &[u8]| scanner.eat_word(before).then(|| scanner.eat_padded())?;
     let bid = Level { price: Price(number(b"\",\"b\":\"")?), quantity: Qty(number(b",\"B\":\"")?) };
     let ask = Level { price: Price(number(b",\"a\":\"")?), quantity: Qty(number(b",\"A\":\"")?) };
-    scanner.eat_word(b"}}").then_some(())?;
+    scanner.step(b"}}")?;
     scanner.end().ok()?;
     (is_priced(bid) && is_priced(ask)).then_some(Message::Top { version: update_id, bid, ask })
 }
@@ -93,15 +94,15 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
     let mut scanner = Scanner::new(frame);
     eat_stream(&mut scanner, symbol, b"@depth@100ms\",\"data\":{\"e\":\"depthUpdate\",\"E\":")?;
     scanner.eat_id()?;
-    scanner.eat_word(b",\"s\":\"").then_some(())?;
-    scanner.eat_word(symbol).then_some(())?;
+    scanner.step(b",\"s\":\"")?;
+    scanner.step(symbol)?;
     let first_id = scanner.eat_word(b"\",\"U\":").then(|| scanner.eat_id())??;
     let last_id = scanner.eat_word(b",\"u\":").then(|| scanner.eat_id())??;
-    scanner.eat_word(b",\"b\":").then_some(())?;
+    scanner.step(b",\"b\":")?;
     scanner.usual_levels(&mut scratch.bids)?;
-    scanner.eat_word(b",\"a\":").then_some(())?;
+    scanner.step(b",\"a\":")?;
     scanner.usual_levels(&mut scratch.asks)?;
-    scanner.eat_word(b"}}").then_some(())?;
+    scanner.step(b"}}")?;
     scanner.end().ok()?;
     (first_id <= last_id).then(|| Message::Depth(Span::overlapping(first_id, last_id)))
 }
@@ -109,9 +110,9 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
 /// Steps over the stream's name (the symbol in lower case) and what follows it.
 #[inline]
 pub(super) fn eat_stream(scanner: &mut Scanner<'_>, symbol: &[u8], after: &[u8]) -> Option<()> {
-    scanner.eat_word(b"{\"stream\":\"").then_some(())?;
+    scanner.step(b"{\"stream\":\"")?;
     scanner.eat_lower_case(symbol).then_some(())?;
-    scanner.eat_word(after).then_some(())
+    scanner.step(after)
 }
 
 /// The fields of a frame that matter, in the order of [`NAMES`].
@@ -244,8 +245,9 @@ impl<'a> Fields<'a> {
     }
 
     /// False only if what was read so far shows that the frame is no depth frame.
-    fn may_be_depth(&self) -> bool {
+    fn may_be_depth(&self, error: WireError) -> bool {
         match (self.values[EVENT], self.stream_kind()) {
+            _ if matches!(error, WireError::Duplicate("e" | "stream" | "data")) => true,
             (Value::Text(_), _) => self.kind() == Kind::Depth,
             (_, Some(kind)) => matches!(kind, Kind::Depth | Kind::Unknown),
             _ => true,

@@ -22,23 +22,19 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
     binance::decode_any(frame, symbol, scratch, Chain::Previous)
 }
 
-fn eat(scanner: &mut Scanner<'_>, word: &[u8]) -> Option<()> {
-    scanner.eat_word(word).then_some(())
-}
-
 /// `{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":…,"s":…,"b":…,"B":…,"a":…,"A":…,"T":…,"E":…}}`.
 #[inline]
 fn usual_ticker(frame: &[u8], symbol: &[u8]) -> Option<Message> {
     let mut scanner = Scanner::new(frame);
     eat_stream(&mut scanner, symbol, b"@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":")?;
     let version = scanner.eat_id()?;
-    eat(&mut scanner, b",\"s\":\"")?;
-    eat(&mut scanner, symbol)?;
+    scanner.step(b",\"s\":\"")?;
+    scanner.step(symbol)?;
     let mut number = |before: &[u8]| scanner.eat_word(before).then(|| scanner.eat_plain())?;
     let bid = Level { price: Price(number(b"\",\"b\":\"")?), quantity: Qty(number(b",\"B\":\"")?) };
     let ask = Level { price: Price(number(b",\"a\":\"")?), quantity: Qty(number(b",\"A\":\"")?) };
     eat_times(&mut scanner, [b",\"T\":", b",\"E\":"])?;
-    eat(&mut scanner, b"}}")?;
+    scanner.step(b"}}")?;
     scanner.end().ok()?;
     (is_priced(bid) && is_priced(ask)).then_some(Message::Top { version, bid, ask })
 }
@@ -49,18 +45,18 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
     let mut scanner = Scanner::new(frame);
     eat_stream(&mut scanner, symbol, b"@depth@")?;
     // As asked for; recorded streams of the fastest kind call it 0.
-    eat(&mut scanner, b"100ms").or_else(|| eat(&mut scanner, b"0ms"))?;
-    eat(&mut scanner, b"\",\"data\":{\"e\":\"depthUpdate\"")?;
+    scanner.step(b"100ms").or_else(|| scanner.step(b"0ms"))?;
+    scanner.step(b"\",\"data\":{\"e\":\"depthUpdate\"")?;
     eat_times(&mut scanner, [b",\"E\":", b",\"T\":"])?;
-    eat(&mut scanner, b",\"s\":\"")?;
-    eat(&mut scanner, symbol)?;
+    scanner.step(b",\"s\":\"")?;
+    scanner.step(symbol)?;
     let mut id = |before: &[u8]| scanner.eat_word(before).then(|| scanner.eat_id())?;
     let (first_id, last_id, previous_id) = (id(b"\",\"U\":")?, id(b",\"u\":")?, id(b",\"pu\":")?);
-    eat(&mut scanner, b",\"b\":")?;
+    scanner.step(b",\"b\":")?;
     scanner.plain_levels(&mut scratch.bids, |rest| rest.strip_prefix(b"]"))?;
-    eat(&mut scanner, b",\"a\":")?;
+    scanner.step(b",\"a\":")?;
     scanner.plain_levels(&mut scratch.asks, |rest| rest.strip_prefix(b"]"))?;
-    eat(&mut scanner, b"}}")?;
+    scanner.step(b"}}")?;
     scanner.end().ok()?;
     let forward = previous_id < last_id && first_id <= last_id;
     forward.then(|| Message::Depth(Span::exactly_after(previous_id, last_id)))
@@ -70,7 +66,7 @@ fn usual_depth(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mes
 #[inline(always)]
 fn eat_times(scanner: &mut Scanner<'_>, fields: [&[u8]; 2]) -> Option<()> {
     fields.into_iter().try_for_each(|field| {
-        eat(scanner, field)?;
+        scanner.step(field)?;
         scanner.eat_id().map(drop)
     })
 }

@@ -3,11 +3,11 @@
 //! Source: Bybit's public API documentation, pages "Orderbook", "Trade" and "Connect"; recorded frames. `u` counts the
 //! frames of one topic by one; `seq` is common to all topics and rises with gaps.
 
-use super::json::{Scanner, Text, Value, check_text, once, once_true};
+use super::fields::{self, keep, once, once_true};
+use super::json::{Scanner, Text, Value, check_text};
 use super::plain::best_of;
 use super::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
-use crate::view::Level;
 
 /// Reads one frame about `symbol` (as in topics).
 ///
@@ -53,26 +53,25 @@ enum Kind {
 #[inline]
 fn usual_book(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Message> {
     let mut scanner = Scanner::new(frame);
-    let eat = |scanner: &mut Scanner<'_>, word: &[u8]| scanner.eat_word(word).then_some(());
-    eat(&mut scanner, b"{\"topic\":\"orderbook.")?;
+    scanner.step(b"{\"topic\":\"orderbook.")?;
     let kind = if scanner.eat_word(b"1.") { Kind::Top } else { scanner.eat_word(b"200.").then_some(Kind::Book)? };
-    eat(&mut scanner, symbol)?;
-    eat(&mut scanner, b"\",\"ts\":")?;
+    scanner.step(symbol)?;
+    scanner.step(b"\",\"ts\":")?;
     scanner.eat_id()?;
-    eat(&mut scanner, b",\"type\":\"")?;
+    scanner.step(b",\"type\":\"")?;
     let whole = !scanner.eat_word(b"delta");
     (!whole || scanner.eat_word(b"snapshot")).then_some(())?;
-    eat(&mut scanner, b"\",\"data\":{\"s\":\"")?;
-    eat(&mut scanner, symbol)?;
-    eat(&mut scanner, b"\",\"b\":")?;
+    scanner.step(b"\",\"data\":{\"s\":\"")?;
+    scanner.step(symbol)?;
+    scanner.step(b"\",\"b\":")?;
     scanner.plain_levels(&mut scratch.bids, |rest| rest.strip_prefix(b"]"))?;
-    eat(&mut scanner, b",\"a\":")?;
+    scanner.step(b",\"a\":")?;
     scanner.plain_levels(&mut scratch.asks, |rest| rest.strip_prefix(b"]"))?;
     let u = scanner.eat_word(b",\"u\":").then(|| scanner.eat_id())??;
     let seq = scanner.eat_word(b",\"seq\":").then(|| scanner.eat_id())??;
-    eat(&mut scanner, b"},\"cts\":")?;
+    scanner.step(b"},\"cts\":")?;
     scanner.eat_id()?;
-    eat(&mut scanner, b"}")?;
+    scanner.step(b"}")?;
     scanner.end().ok()?;
     book_message(kind, whole, (u, seq), scratch).ok()
 }
@@ -131,11 +130,7 @@ impl<'a> Fields<'a> {
                 once_true(&mut self.has_body, body)?;
                 return self.body(scanner, scratch);
             }
-            let Some(slot) = NAMES[..INNER].iter().position(|name| key.is(name.as_bytes())) else {
-                return scanner.value().map(drop);
-            };
-            self.values[slot] = once(self.values[slot], NAMES[slot], scanner.value()?)?;
-            Ok(())
+            keep(scanner, key, &NAMES[..INNER], &mut self.values[..INNER])
         })?;
         scanner.end()
     }
@@ -171,9 +166,7 @@ impl<'a> Fields<'a> {
             self.fault = self.fault.or(Some(WireError::Missing("data")));
             return scanner.value().map(drop);
         }
-        let mut row = Row::default();
-        scanner.object(|scanner, key| row.field(scanner, key))?;
-        match row.trade(self.symbol) {
+        match trade(fields::read(scanner, ROW)?, self.symbol) {
             Ok(None) => {}
             Ok(Some(_)) if trades.len() == MAX_FRAME_TRADES => {
                 self.fault = self.fault.or(Some(WireError::TooManyTrades));
@@ -237,13 +230,12 @@ impl<'a> Fields<'a> {
             return Err(WireError::Missing("data"));
         }
         self.both_sides()?;
-        match self.values[SYMBOL] {
-            Value::Text(text) if text.is(self.symbol) => {}
-            _ => return Err(WireError::Missing("s")),
+        if !self.values[SYMBOL].is(self.symbol) {
+            return Err(WireError::Missing("s"));
         }
         let whole = match self.values[TYPE] {
-            Value::Text(word) if word.is(b"snapshot") => true,
-            Value::Text(word) if word.is(b"delta") => false,
+            kind if kind.is(b"snapshot") => true,
+            kind if kind.is(b"delta") => false,
             _ => return Err(WireError::Missing("type")),
         };
         book_message(kind, whole, (self.values[U].id("u")?, self.values[SEQ].id("seq")?), scratch)
@@ -261,43 +253,24 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// One trade in the venue's words.
-#[derive(Default)]
-struct Row<'a> {
-    values: [Value<'a>; ROW.len()],
-}
-
+/// What counts in a trade.
 const ROW: [&str; 5] = ["s", "p", "v", "S", "BT"];
 
-impl<'a> Row<'a> {
-    fn field(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>) -> Result<(), WireError> {
-        let value = scanner.value()?;
-        if let Some(slot) = ROW.iter().position(|name| key.is(name.as_bytes())) {
-            self.values[slot] = once(self.values[slot], ROW[slot], value)?;
-        }
-        Ok(())
+/// The trade; `None` for a block trade, which was agreed beside the book and met no order in it.
+fn trade(row: [Value<'_>; ROW.len()], symbol: &[u8]) -> Result<Option<Print>, WireError> {
+    let [named, price, quantity, side, block] = row;
+    if !named.is(symbol) {
+        return Err(WireError::Missing("s"));
     }
-
-    /// The trade; `None` for a block trade, which was agreed beside the book and met no order in it.
-    fn trade(&self, symbol: &[u8]) -> Result<Option<Print>, WireError> {
-        let [named, price, quantity, side, block] = self.values;
-        let is = |value: Value<'_>, word: &[u8]| matches!(value, Value::Text(text) if text.is(word));
-        if !is(named, symbol) {
-            return Err(WireError::Missing("s"));
-        }
-        if !is(side, b"Buy") && !is(side, b"Sell") {
-            return Err(WireError::Missing("S"));
-        }
-        let level = Level { price: Price(price.e8("p")?), quantity: Qty(quantity.e8("v")?) };
-        match block {
-            _ if level.price.0 == 0 => Err(WireError::NoPrice("p")),
-            Value::Bool(true) => Ok(None),
-            Value::Bool(false) | Value::Absent => {
-                let buyer_is_maker = is(side, b"Sell");
-                Ok(Some(Print { price: level.price, quantity: level.quantity, buyer_is_maker }))
-            }
-            _ => Err(WireError::Missing("BT")),
-        }
+    if !side.is(b"Buy") && !side.is(b"Sell") {
+        return Err(WireError::Missing("S"));
+    }
+    let (price, quantity) = (Price(price.e8("p")?), Qty(quantity.e8("v")?));
+    match block {
+        _ if price.0 == 0 => Err(WireError::NoPrice("p")),
+        Value::Bool(true) => Ok(None),
+        Value::Bool(false) | Value::Absent => Ok(Some(Print { price, quantity, buyer_is_maker: side.is(b"Sell") })),
+        _ => Err(WireError::Missing("BT")),
     }
 }
 

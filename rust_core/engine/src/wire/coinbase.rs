@@ -4,7 +4,8 @@
 //! a connection has the next `sequence_num`, whatever it is about; nothing else shows that one was lost. A message may
 //! hold several events, and each is about one product (trades: each row is).
 
-use super::json::{Scanner, Text, Value, check_text, once};
+use super::fields::{self, keep};
+use super::json::{Scanner, Text, Value, check_text};
 use super::{Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 use crate::view::Level;
@@ -21,7 +22,7 @@ pub(super) fn decode(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Resu
     let mut envelope = Envelope::default();
     let scanned = check_text(frame).and_then(|()| envelope.scan(frame));
     let message = scanned.and_then(|()| envelope.message(symbol, scratch));
-    message.map_err(|error| Refusal { error, may_be_depth: envelope.may_be_depth() })
+    message.map_err(|error| Refusal { error, may_be_depth: envelope.may_be_depth(error) })
 }
 
 /// The book's message of this number.
@@ -38,31 +39,27 @@ fn book(whole: bool, sequence: u64) -> Message {
     }
 }
 
-fn eat(scanner: &mut Scanner<'_>, word: &[u8]) -> Option<()> {
-    scanner.eat_word(word).then_some(())
-}
-
 /// `{"channel":"l2_data","timestamp":…,"sequence_num":…,"events":[{"type":…,"product_id":…,"updates":[…]}]}`.
 #[inline]
 fn usual_book(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Message> {
     let mut scanner = Scanner::new(frame);
-    eat(&mut scanner, b"{\"channel\":\"l2_data\",")?;
+    scanner.step(b"{\"channel\":\"l2_data\",")?;
     // Documented, and absent in recorded frames.
     scanner.eat_word(b"\"client_id\":\"\",");
-    eat(&mut scanner, b"\"timestamp\":\"")?;
+    scanner.step(b"\"timestamp\":\"")?;
     scanner.eat_ascii()?;
-    eat(&mut scanner, b",\"sequence_num\":")?;
+    scanner.step(b",\"sequence_num\":")?;
     let sequence = scanner.eat_id()?;
-    eat(&mut scanner, b",\"events\":[{\"type\":\"")?;
+    scanner.step(b",\"events\":[{\"type\":\"")?;
     let whole = scanner.eat_word(b"snapshot");
     if !whole {
-        eat(&mut scanner, b"update")?;
+        scanner.step(b"update")?;
     }
-    eat(&mut scanner, b"\",\"product_id\":\"")?;
-    eat(&mut scanner, symbol)?;
-    eat(&mut scanner, b"\",\"updates\":[")?;
+    scanner.step(b"\",\"product_id\":\"")?;
+    scanner.step(symbol)?;
+    scanner.step(b"\",\"updates\":[")?;
     usual_updates(&mut scanner, scratch)?;
-    eat(&mut scanner, b"}]}")?;
+    scanner.step(b"}]}")?;
     scanner.end().ok()?;
     scratch.sequence = Some(sequence);
     Some(book(whole, sequence))
@@ -72,74 +69,65 @@ fn usual_book(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Mess
 #[inline]
 fn usual_updates(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Option<()> {
     loop {
-        eat(scanner, b"{\"side\":\"")?;
+        scanner.step(b"{\"side\":\"")?;
         let bid = scanner.eat_word(b"bid");
         if !bid {
-            eat(scanner, b"offer")?;
+            scanner.step(b"offer")?;
         }
-        eat(scanner, b"\",\"event_time\":\"")?;
+        scanner.step(b"\",\"event_time\":\"")?;
         scanner.eat_ascii()?;
-        eat(scanner, b",\"price_level\":\"")?;
+        scanner.step(b",\"price_level\":\"")?;
         let price = scanner.eat_plain()?;
-        eat(scanner, b",\"new_quantity\":\"")?;
+        scanner.step(b",\"new_quantity\":\"")?;
         let quantity = scanner.eat_plain()?;
-        eat(scanner, b"}")?;
+        scanner.step(b"}")?;
         let side = if bid { &mut scratch.bids } else { &mut scratch.asks };
         (price > 0 && side.len() < MAX_FRAME_LEVELS).then_some(())?;
         side.push(Level { price: Price(price), quantity: Qty(quantity) });
         if !scanner.eat_word(b",") {
-            return eat(scanner, b"]");
+            return scanner.step(b"]");
         }
     }
 }
 
+const OUTER: [&str; 3] = ["channel", "type", "sequence_num"];
+const CHANNEL: usize = 0;
+const KIND: usize = 1;
+const SEQUENCE: usize = 2;
+
 /// The outer object of a message. Its events can be read only when all of it is known: the channel may stand last.
 #[derive(Default)]
 struct Envelope<'a> {
-    channel: Value<'a>,
-    kind: Value<'a>,
-    sequence: Value<'a>,
+    values: [Value<'a>; OUTER.len()],
     events: Option<Scanner<'a>>,
 }
 
 impl<'a> Envelope<'a> {
     fn scan(&mut self, frame: &'a [u8]) -> Result<(), WireError> {
         let mut scanner = Scanner::new(frame);
-        scanner.object(|scanner, key| {
-            if key.is(b"channel") {
-                self.channel = once(self.channel, "channel", scanner.value()?)?;
-                Ok(())
-            } else if key.is(b"type") {
-                self.kind = once(self.kind, "type", scanner.value()?)?;
-                Ok(())
-            } else if key.is(b"sequence_num") {
-                self.sequence = once(self.sequence, "sequence_num", scanner.value()?)?;
-                Ok(())
-            } else if key.is(b"events") {
-                pass_over(scanner, "events", &mut self.events)
-            } else {
-                scanner.value().map(drop)
-            }
+        scanner.object(|scanner, key| match key.is(b"events") {
+            true => pass_over(scanner, "events", &mut self.events),
+            false => keep(scanner, key, &OUTER, &mut self.values),
         })?;
         scanner.end()
     }
 
     /// False only if what was read so far shows that the message is about another channel, or none.
-    fn may_be_depth(&self) -> bool {
-        match self.channel {
-            Value::Text(channel) => channel.is(b"l2_data"),
+    fn may_be_depth(&self, error: WireError) -> bool {
+        match self.values[CHANNEL] {
+            Value::Text(channel) => channel.is(b"l2_data") || error == WireError::Duplicate("channel"),
             _ => true,
         }
     }
 
     fn message(&self, symbol: &[u8], scratch: &mut Scratch) -> Result<Message, WireError> {
-        if !matches!(self.sequence, Value::Absent) {
-            scratch.sequence = Some(self.sequence.id("sequence_num")?);
+        if !matches!(self.values[SEQUENCE], Value::Absent) {
+            scratch.sequence = Some(self.values[SEQUENCE].id("sequence_num")?);
         }
-        if matches!(self.kind, Value::Text(kind) if kind.is(b"error")) {
+        if self.values[KIND].is(b"error") {
             return Ok(Message::Reply { accepted: false });
         }
-        let channel = match self.channel {
+        let channel = match self.values[CHANNEL] {
             Value::Text(channel) => channel,
             Value::Absent => return Ok(Message::Unrelated("unknown event")),
             _ => return Err(WireError::Missing("channel")),
@@ -175,7 +163,7 @@ impl<'a> Envelope<'a> {
     fn book(&self, symbol: &[u8], sequence: u64, scratch: &mut Scratch) -> Result<Message, WireError> {
         let mut whole = None;
         self.events("updates", |event| {
-            let Value::Text(product) = event.product else { return Err(WireError::Missing("product_id")) };
+            let Value::Text(product) = event.values[PRODUCT] else { return Err(WireError::Missing("product_id")) };
             if !product.is(symbol) {
                 return Ok(());
             }
@@ -210,31 +198,27 @@ impl<'a> Envelope<'a> {
     }
 }
 
+const EVENT: [&str; 2] = ["type", "product_id"];
+const EVENT_KIND: usize = 0;
+const PRODUCT: usize = 1;
+
 /// One event, its rows not yet read.
 #[derive(Default)]
 struct Event<'a> {
-    kind: Value<'a>,
-    product: Value<'a>,
+    values: [Value<'a>; EVENT.len()],
     rows: Option<Scanner<'a>>,
 }
 
 impl<'a> Event<'a> {
     fn field(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>, rows: &'static str) -> Result<(), WireError> {
-        if key.is(b"type") {
-            self.kind = once(self.kind, "type", scanner.value()?)?;
-            Ok(())
-        } else if key.is(b"product_id") {
-            self.product = once(self.product, "product_id", scanner.value()?)?;
-            Ok(())
-        } else if key.is(rows.as_bytes()) {
-            pass_over(scanner, rows, &mut self.rows)
-        } else {
-            scanner.value().map(drop)
+        match key.is(rows.as_bytes()) {
+            true => pass_over(scanner, rows, &mut self.rows),
+            false => keep(scanner, key, &EVENT, &mut self.values),
         }
     }
 
     fn is_snapshot(&self) -> Result<bool, WireError> {
-        match self.kind {
+        match self.values[EVENT_KIND] {
             Value::Text(kind) if kind.is(b"snapshot") => Ok(true),
             Value::Text(kind) if kind.is(b"update") => Ok(false),
             Value::Text(_) => Err(WireError::Unknown("type")),
@@ -259,24 +243,8 @@ fn is_array(scanner: &Scanner<'_>) -> bool {
     scanner.peek() == Some(b'[')
 }
 
-/// The values of these fields of one object, in their order.
-fn fields<'a, const N: usize>(
-    scanner: &mut Scanner<'a>,
-    names: [&'static str; N],
-) -> Result<[Value<'a>; N], WireError> {
-    let mut values = [Value::Absent; N];
-    scanner.object(|scanner, key| {
-        let value = scanner.value()?;
-        if let Some(slot) = names.iter().position(|name| key.is(name.as_bytes())) {
-            values[slot] = once(values[slot], names[slot], value)?;
-        }
-        Ok(())
-    })?;
-    Ok(values)
-}
-
 fn update(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<(), WireError> {
-    let [side, price, quantity] = fields(scanner, ["side", "price_level", "new_quantity"])?;
+    let [side, price, quantity] = fields::read(scanner, ["side", "price_level", "new_quantity"])?;
     let levels = match side {
         Value::Text(side) if side.is(b"bid") => &mut scratch.bids,
         Value::Text(side) if side.is(b"offer") => &mut scratch.asks,
@@ -296,7 +264,7 @@ fn update(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<(), WireEr
 
 /// One trade; its side is the maker's.
 fn trade(scanner: &mut Scanner<'_>, symbol: &[u8], trades: &mut Vec<Print>) -> Result<(), WireError> {
-    let [product, side, price, size] = fields(scanner, ["product_id", "side", "price", "size"])?;
+    let [product, side, price, size] = fields::read(scanner, ["product_id", "side", "price", "size"])?;
     let Value::Text(product) = product else { return Err(WireError::Missing("product_id")) };
     if !product.is(symbol) {
         return Ok(());

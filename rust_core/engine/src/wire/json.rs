@@ -1,6 +1,6 @@
 //! A strict JSON cursor over bytes that are known to be UTF-8. It copies nothing and builds no tree.
 
-use super::{MAX_FRAME, MAX_FRAME_LEVELS, WireError, field_e8, id_in, padded_e8};
+use super::{MAX_FRAME_LEVELS, WireError, field_e8, id_in, padded_e8};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
@@ -9,26 +9,13 @@ const MAX_NESTING: u32 = 32;
 /// Longest text that is compared or converted; longer ones are no word that we know.
 const MAX_TEXT: usize = 64;
 
-/// Refuses a frame that is too long or not UTF-8, as every scan must be preceded by.
+/// Refuses a frame that is not UTF-8, as every scan must be preceded by.
 pub(super) fn check_text(frame: &[u8]) -> Result<(), WireError> {
-    if frame.len() > MAX_FRAME {
-        return Err(WireError::TooLong { bytes: frame.len() });
-    }
     // Nearly every frame is ASCII, which is much quicker to see.
     if frame.is_ascii() {
         return Ok(());
     }
     std::str::from_utf8(frame).map(drop).map_err(|error| WireError::NotUtf8 { at: error.valid_up_to() })
-}
-
-/// The first value of a field; a second one is refused.
-pub(super) fn once<'a>(old: Value<'a>, field: &'static str, new: Value<'a>) -> Result<Value<'a>, WireError> {
-    if matches!(old, Value::Absent) { Ok(new) } else { Err(WireError::Duplicate(field)) }
-}
-
-/// Notes that a field was seen; a second time is refused.
-pub(super) fn once_true(seen: &mut bool, field: &'static str) -> Result<(), WireError> {
-    if std::mem::replace(seen, true) { Err(WireError::Duplicate(field)) } else { Ok(()) }
 }
 
 /// A string between its quotes, escapes not yet resolved.
@@ -88,6 +75,11 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// Whether it is the text `word`.
+    pub fn is(&self, word: &[u8]) -> bool {
+        matches!(self, Value::Text(text) if text.is(word))
+    }
+
     /// An update id: digits below `u64::MAX`, so that the next id always exists.
     pub fn id(&self, field: &'static str) -> Result<u64, WireError> {
         let Value::Number(digits) = self else { return Err(WireError::Missing(field)) };
@@ -166,6 +158,12 @@ impl<'a> Scanner<'a> {
         let there = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word));
         self.at += if there { word.len() } else { 0 };
         there
+    }
+
+    /// Steps over `word`; `None`, which ends a short road, if it does not stand here.
+    #[inline(always)]
+    pub fn step(&mut self, word: &[u8]) -> Option<()> {
+        self.eat_word(word).then_some(())
     }
 
     /// Steps over `word` in ASCII lower case if that stands here.

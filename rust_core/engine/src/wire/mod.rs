@@ -13,6 +13,7 @@ mod binance_sbe;
 mod binance_usdm;
 mod bybit;
 mod coinbase;
+mod fields;
 mod json;
 mod okx;
 mod plain;
@@ -77,6 +78,7 @@ impl Venue {
     #[inline]
     pub fn decode(self, frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Result<Message, Refusal> {
         scratch.clear();
+        bounded(frame).map_err(|error| Refusal { error, may_be_depth: true })?;
         match self {
             Venue::Binance => binance::decode(frame, symbol, scratch),
             Venue::Bybit => bybit::decode(frame, symbol, scratch),
@@ -92,6 +94,7 @@ impl Venue {
     /// Bybit's counts its updates in a count of its own: its id is `seq`, a version, and joins no frame.
     pub fn decode_snapshot(self, body: &[u8], scratch: &mut Scratch) -> Result<u64, WireError> {
         scratch.clear();
+        bounded(body)?;
         match self {
             Venue::Binance | Venue::BinanceSbe | Venue::BinanceUsdm => binance::decode_snapshot(body, scratch),
             Venue::Bybit => bybit::decode_snapshot(body, scratch),
@@ -100,6 +103,12 @@ impl Venue {
             Venue::Coinbase => Err(WireError::Missing("snapshot")),
         }
     }
+}
+
+/// Refuses what is too long to be looked at.
+#[inline]
+fn bounded(bytes: &[u8]) -> Result<(), WireError> {
+    if bytes.len() > MAX_FRAME { Err(WireError::TooLong { bytes: bytes.len() }) } else { Ok(()) }
 }
 
 /// Where a venue's snapshots come from. Either way one that comes on the stream replaces the book.

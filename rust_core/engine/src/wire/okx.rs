@@ -3,7 +3,8 @@
 //! Source: OKX's public API guide, "Order book channel", "Trades channel" and "Notification"; recorded frames.
 //! Each update names the `seqId` that it follows (`prevSeqId`); ids have gaps, and may begin anew at a smaller one.
 
-use super::json::{Scanner, Text, Value, check_text, once, once_true};
+use super::fields::{keep, once, once_true};
+use super::json::{Scanner, Value, check_text};
 use super::plain::best_of;
 use super::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
@@ -62,26 +63,25 @@ struct Ids {
 #[inline]
 fn usual_book(frame: &[u8], symbol: &[u8], scratch: &mut Scratch) -> Option<Message> {
     let mut scanner = Scanner::new(frame);
-    let eat = |scanner: &mut Scanner<'_>, word: &[u8]| scanner.eat_word(word).then_some(());
-    eat(&mut scanner, b"{\"arg\":{\"channel\":\"b")?;
+    scanner.step(b"{\"arg\":{\"channel\":\"b")?;
     let kind = if scanner.eat_word(b"ooks") { Kind::Book } else { scanner.eat_word(b"bo-tbt").then_some(Kind::Top)? };
-    eat(&mut scanner, b"\",\"instId\":\"")?;
-    eat(&mut scanner, symbol)?;
-    eat(&mut scanner, b"\"},\"")?;
+    scanner.step(b"\",\"instId\":\"")?;
+    scanner.step(symbol)?;
+    scanner.step(b"\"},\"")?;
     let whole = match kind {
         Kind::Book if scanner.eat_word(b"action\":\"update\",\"") => Some(false),
         Kind::Book => scanner.eat_word(b"action\":\"snapshot\",\"").then_some(Some(true))?,
         _ => None,
     };
-    eat(&mut scanner, b"data\":[{\"asks\":")?;
+    scanner.step(b"data\":[{\"asks\":")?;
     scanner.plain_levels(&mut scratch.asks, rest_of_level)?;
-    eat(&mut scanner, b",\"bids\":")?;
+    scanner.step(b",\"bids\":")?;
     scanner.plain_levels(&mut scratch.bids, rest_of_level)?;
-    eat(&mut scanner, b",\"ts\":\"")?;
+    scanner.step(b",\"ts\":\"")?;
     scanner.eat_id()?;
-    eat(&mut scanner, b"\"")?;
+    scanner.step(b"\"")?;
     let ids = usual_ids(&mut scanner)?;
-    eat(&mut scanner, b"}]}")?;
+    scanner.step(b"}]}")?;
     scanner.end().ok()?;
     book_message(kind, whole, ids, scratch).ok()
 }
@@ -243,17 +243,17 @@ impl<'a> Fields<'a> {
 
     /// The trade in the last row.
     fn trade(&self) -> Result<Print, WireError> {
-        if !is(self.row[ROW_SYMBOL], self.symbol) {
+        if !self.row[ROW_SYMBOL].is(self.symbol) {
             return Err(WireError::Missing("instId"));
         }
-        if !is(self.row[SIDE], b"buy") && !is(self.row[SIDE], b"sell") {
+        if !self.row[SIDE].is(b"buy") && !self.row[SIDE].is(b"sell") {
             return Err(WireError::Missing("side"));
         }
         let (price, quantity) = (Price(self.row[PRICE].e8("px")?), Qty(self.row[QUANTITY].e8("sz")?));
         if price.0 == 0 {
             return Err(WireError::NoPrice("px"));
         }
-        Ok(Print { price, quantity, buyer_is_maker: is(self.row[SIDE], b"sell") })
+        Ok(Print { price, quantity, buyer_is_maker: self.row[SIDE].is(b"sell") })
     }
 
     fn kind(&self) -> Kind {
@@ -278,7 +278,7 @@ impl<'a> Fields<'a> {
             Kind::Unknown if self.has_arg => Ok(Message::Unrelated("unknown channel")),
             Kind::Unknown => Ok(Message::Unrelated("unknown event")),
             _ if !matches!(self.arg[SYMBOL], Value::Text(_)) => Err(WireError::Missing("instId")),
-            _ if !is(self.arg[SYMBOL], self.symbol) => Ok(Message::Unrelated("another symbol")),
+            _ if !self.arg[SYMBOL].is(self.symbol) => Ok(Message::Unrelated("another symbol")),
             Kind::Trades if !self.has_data => Err(WireError::Missing("data")),
             Kind::Trades => self.trade_fault.map_or(Ok(Message::Trades), Err),
             kind => self.book(kind, scratch),
@@ -293,7 +293,7 @@ impl<'a> Fields<'a> {
         if event.is(b"error") || event.is(b"channel-conn-count-error") {
             return Message::Reply { accepted: false };
         }
-        match event.is(b"notice") && is(self.outer[CODE], b"64008") {
+        match event.is(b"notice") && self.outer[CODE].is(b"64008") {
             true => Message::Shutdown,
             false => Message::Unrelated("unknown event"),
         }
@@ -302,8 +302,8 @@ impl<'a> Fields<'a> {
     fn book(&self, kind: Kind, scratch: &Scratch) -> Result<Message, WireError> {
         self.one_book()?;
         let whole = match self.outer[ACTION] {
-            action if is(action, b"snapshot") => Some(true),
-            action if is(action, b"update") => Some(false),
+            action if action.is(b"snapshot") => Some(true),
+            action if action.is(b"update") => Some(false),
             _ => None,
         };
         let ids = Ids { checksum: self.checksum()?, chain: self.chain()? };
@@ -344,24 +344,6 @@ impl<'a> Fields<'a> {
             (_, number) => Ok(Some((previous, number.id("seqId")?))),
         }
     }
-}
-
-/// Keeps the value of a key that is one of `names`, and passes over any other.
-fn keep<'a>(
-    scanner: &mut Scanner<'a>,
-    key: Text<'a>,
-    names: &[&'static str],
-    values: &mut [Value<'a>],
-) -> Result<(), WireError> {
-    let value = scanner.value()?;
-    if let Some(slot) = names.iter().position(|name| key.is(name.as_bytes())) {
-        values[slot] = once(values[slot], names[slot], value)?;
-    }
-    Ok(())
-}
-
-fn is(value: Value<'_>, word: &[u8]) -> bool {
-    matches!(value, Value::Text(text) if text.is(word))
 }
 
 #[cfg(test)]

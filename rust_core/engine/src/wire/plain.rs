@@ -115,7 +115,7 @@ impl<'a> Scanner<'a> {
         let odd = |byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
         let length = self.bytes.get(self.at..)?.iter().position(odd)?;
         self.at += length;
-        self.eat_word(b"\"").then_some(())
+        self.step(b"\"")
     }
 }
 

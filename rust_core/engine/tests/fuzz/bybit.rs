@@ -10,8 +10,6 @@ const MOST_TRADES: usize = 1_024;
 
 /// The topic's kind and the rest of its name.
 fn topic(name: &str) -> Option<(&'static str, &str)> {
-    let (stem, symbol) = name.rsplit_once('.').map_or((name, ""), |(stem, symbol)| (stem, symbol));
-    let _ = symbol;
     ["orderbook.1.", "orderbook.50.", "orderbook.200.", "orderbook.1000.", "publicTrade."]
         .into_iter()
         .find_map(|known| name.strip_prefix(known).map(|rest| (known, rest)))
@@ -20,7 +18,6 @@ fn topic(name: &str) -> Option<(&'static str, &str)> {
             "publicTrade." => ("trades", rest),
             _ => ("book", rest),
         })
-        .filter(|_| !stem.is_empty())
 }
 
 /// The message, and whether the frame is certainly one of depth.

@@ -1,6 +1,8 @@
 //! Frames as a server writes them, for the tests.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod reads;
+
 pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
 pub const CONTINUATION: u8 = 0x0;
