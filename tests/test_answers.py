@@ -67,8 +67,9 @@ def test_an_order_refused_for_the_book_says_why_it_is_not_synchronised(tmp_path,
     """A frame was missed: the answer has the state and the doubt, from a script and at the prompt."""
     book = live_book()
     trader = Trader(desk_on(book), book, outcomes.Outcomes(), tmp_path, Market("BTC", "USDT", "0.01"))
-    answers = Answers(trader, lambda _: None, await_orders=await_orders)
-    assert not [answer for answer in answers.to(parse("buy 0.01 @ 20000")) if "the book is" in answer.text]
+    answers, prompt = (Answers(trader, lambda _: None, await_orders=wait) for wait in (await_orders, False))
+    # Asked at the prompt alone: nobody commits here, so one that is accepted would be waited for in vain.
+    assert not [answer for answer in prompt.to(parse("buy 0.01 @ 20000")) if "the book is" in answer.text]
     assert book.apply(depth(20, [["20000.00", "1"]], [])) == "gap"
     assert trader.top().doubt == "gap"
     (answer,) = answers.to(parse("buy 0.01"))
