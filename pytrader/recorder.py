@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pytrader._core import Replay
+from pytrader.journal_files import sync_folder
 from pytrader.recording import ReplayError
-from pytrader.segments import Writer, next_number, numbered, read_sums, sync_folder, write_sums
+from pytrader.segments import Writer, next_number, numbered, read_sums, write_sums
 
 if TYPE_CHECKING:
     import logging

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytrader.journal_files import sync_folder
 from pytrader.recording import ReplayError
 
 if TYPE_CHECKING:
@@ -234,12 +235,3 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     finally:
         os.close(handle)
     new.rename(folder / SUMS)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -90,12 +90,12 @@ def descriptors():
 
 
 class Watched:
-    """Reads a book in a tight loop for a while."""
+    """Reads a book in a tight loop for a while, pausing `pause_s` between two reads."""
 
-    def __init__(self, book):
+    def __init__(self, book, pause_s=0.0002):
         """Watch `book`."""
         self.reads = self.unsynced = 0
-        self._book, self._done = book, threading.Event()
+        self._book, self._pause_s, self._done = book, pause_s, threading.Event()
         self._thread = threading.Thread(target=self._read)
 
     def __enter__(self):
@@ -110,6 +110,10 @@ class Watched:
 
     def _read(self):
         while not self._done.is_set():
-            self.unsynced += not self._book.top().synced
+            self._look(self._book.top())
             self.reads += 1
-            time.sleep(0.0002)
+            if self._pause_s:
+                time.sleep(self._pause_s)
+
+    def _look(self, top):
+        self.unsynced += not top.synced

@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytrader
@@ -94,6 +95,14 @@ def hear(child: "subprocess.Popen[str]") -> dict[str, Any]:
     line = child.stdout.readline()
     assert line, f"the program ended: {child.stderr.read()}"
     return json.loads(line)
+
+
+def eventually(ready: Callable[[], object], what: str = "", longest_s: float = 20) -> None:
+    """Wait until something is so that no event tells of."""
+    deadline = monotonic() + longest_s
+    while not ready():
+        assert monotonic() < deadline, what
+        sleep(0.005)
 
 
 def on(market: OfflineMarket, data_dir: Path) -> list[str | Path]:

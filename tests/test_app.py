@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 import threading
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
-from sessions import PROFILE, TOP_LINE, environment, events, folded, rows_of
+from sessions import PROFILE, TOP_LINE, environment, events, eventually, folded, rows_of
 
 from pytrader import app as composition
 from pytrader import dispatch
@@ -44,14 +44,6 @@ def engine(market, tmp_path):
         return App(chosen, tmp_path / PROFILE, outlets=outlets, show_top=show_top)
 
     return built
-
-
-def eventually(ready):
-    """Wait until something is so that no event tells of."""
-    deadline = monotonic() + LONGEST_S
-    while not ready():
-        assert monotonic() < deadline
-        sleep(0.005)
 
 
 class Told:

@@ -8,6 +8,7 @@ import time
 from itertools import pairwise
 
 import pytest
+from feed_live import Watched
 from test_feed import descriptors, running
 from venue_server import VenueServer, depth, frame, snapshot, until
 
@@ -71,33 +72,18 @@ class Market:
             return 200, {}, snapshot(self._id)
 
 
-class Reader:
-    """Reads in a tight loop and counts what must not be seen."""
+class Reader(Watched):
+    """Reads without a pause and counts what must not be seen."""
 
     def __init__(self, book):
         """Begin with a synced book."""
-        self.reads = self.unsynced = self.backward = 0
-        self._book, self._done = book, threading.Event()
-        self._thread = threading.Thread(target=self._read)
+        super().__init__(book, pause_s=0)
+        self.backward = self._last = 0
 
-    def __enter__(self):
-        """Start."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        """Stop."""
-        self._done.set()
-        self._thread.join(5)
-
-    def _read(self):
-        last = 0
-        while not self._done.is_set():
-            top = self._book.top()
-            self.reads += 1
-            self.unsynced += not top.synced
-            self.backward += top.update_id < last
-            last = top.update_id
+    def _look(self, top):
+        super()._look(top)
+        self.backward += top.update_id < self._last
+        self._last = top.update_id
 
     def seen(self):
         """Return what must be (0, 0)."""

@@ -10,11 +10,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 from failing import COMPILER, Disk, compiler
-from sessions import PROFILE, environment, on, running
+from sessions import PROFILE, environment, eventually, on, running
 
 from pytrader import recorder as module
 from pytrader import segments as segment_files
@@ -28,7 +28,6 @@ from pytrader.sandbox.process import OfflineMarket
 from pytrader.segments import Writer, recordings_in, segments
 from pytrader.settings import load
 
-LONGEST_S = 20
 MARKET = "binance-BTCUSDT"
 LOG = logging.getLogger("test.recorder")
 
@@ -38,14 +37,6 @@ def market():
     """Run one offline market for all engines."""
     with OfflineMarket.start(11, "busy") as offline:
         yield offline
-
-
-def eventually(ready, what=""):
-    """Wait until something is so that no event tells of."""
-    deadline = monotonic() + LONGEST_S
-    while not ready():
-        assert monotonic() < deadline, what
-        sleep(0.005)
 
 
 def level(price, size):

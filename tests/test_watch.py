@@ -4,11 +4,11 @@ import logging
 from random import Random
 from threading import Thread
 from threading import enumerate as threads
-from time import monotonic, sleep
+from time import sleep
 from unittest.mock import Mock
 
 import pytest
-from sessions import PROFILE, log, on, run
+from sessions import PROFILE, eventually, log, on, run
 
 from pytrader._core import Tape
 from pytrader.app import App
@@ -43,14 +43,6 @@ def engine(market, tmp_path):
         return App(load(words, key, None), tmp_path / PROFILE)
 
     return built
-
-
-def eventually(ready):
-    """Wait until something is so that no event tells of."""
-    deadline = monotonic() + LONGEST_S
-    while not ready():
-        assert monotonic() < deadline
-        sleep(0.01)
 
 
 def rows_of(app):

@@ -9,12 +9,10 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import MESSAGE_MAX, Instrument, VenueError, positive_e8, read_json
+from pytrader.venues.venue import Instrument, OpenVenue, VenueError, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pytrader.venues.venue import KeepAlive
 
 STREAM_BASE = "wss://data-stream.binance.vision"
 REST_BASE = "https://data-api.binance.vision"
@@ -25,20 +23,16 @@ AUDIT_LEVELS = 1_000  # costs 50
 # Milliseconds, or microseconds where the stream was asked for them (timeUnit=MICROSECOND).
 _EVENT_TIME = re.compile(rb'"E": ?([0-9]{16}|[0-9]{1,13})\b')
 
-_ADVICE = {
-    403: "Binance's firewall refused this address: wait some minutes, and try without VPN or proxy",
-    418: "Binance banned this address for asking too often: the feed waits as long as it was told to",
-    429: "Binance was asked too often: the feed waits as long as it was told to",
-    451: "Binance does not serve this location: try another network or venue, or the offline market (`make demo`)",
-}
+_REFUSED = "'s firewall refused this address: wait some minutes, and try without VPN or proxy"
+_BANNED = "Binance banned this address for asking too often: the feed waits as long as it was told to"
 
 
 @dataclass(frozen=True, slots=True)
-class Binance:
+class Binance(OpenVenue):
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "binance"
-    message_max: ClassVar[int] = MESSAGE_MAX
+    advices: ClassVar[Mapping[int, str]] = {**usual_advices("Binance", _REFUSED), 418: _BANNED}
 
     symbol: str = "BTCUSDT"
     stream_base: str = STREAM_BASE
@@ -53,10 +47,6 @@ class Binance:
         """Return the combined stream of bookTicker, depth each 100 ms and trades."""
         return f"{self.stream_base.rstrip('/')}/stream?streams={'/'.join(self._streams())}"
 
-    def headers(self) -> Mapping[str, str]:
-        """Return no header: public data."""
-        return {}
-
     def opening_texts(self) -> Sequence[str]:
         """Return nothing: the address subscribes."""
         return []
@@ -64,9 +54,6 @@ class Binance:
     def resubscribe_texts(self) -> Sequence[str]:
         """Return SUBSCRIBE for the same three streams."""
         return [orjson.dumps({"method": "SUBSCRIBE", "params": self._streams(), "id": 1}).decode()]
-
-    def keep_alive(self) -> KeepAlive | None:
-        """Return None: pongs are enough."""
 
     def snapshot_url(self) -> str:
         """Return the depth snapshot's address, 5,000 levels a side."""
@@ -95,10 +82,6 @@ class Binance:
         if found is None:
             return None
         return int(found[1]) * (1_000 if len(found[1]) == 16 else 1_000_000)
-
-    def advice(self, status: int) -> str:
-        """Return what a refusal means at Binance and what to try."""
-        return _ADVICE.get(status, "")
 
     def _streams(self) -> list[str]:
         name = self.symbol.lower()

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import MESSAGE_MAX, Instrument, KeepAlive, VenueError, positive_e8, read_json
+from pytrader.venues.venue import AskedVenue, Instrument, KeepAlive, VenueError, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 # Whole addresses, so that whoever looks for a trading address in this tree sees host and path together.
 _STREAM_PATH, _REST_PATH = "/v5/public/spot", "/v5/market/"
@@ -24,19 +24,18 @@ LEVELS = 200
 # When the message was sent, milliseconds. (`cts`, the matching engine's time, stands in no trade.)
 _EVENT_TIME = re.compile(rb'"ts": ?([0-9]{1,13})\b')
 
-_ADVICE = {
-    403: "Bybit refused this address: it was asked too often (wait 10 minutes), or it does not serve this location",
-    429: "Bybit was asked too often: the feed waits as long as it was told to",
-    451: "Bybit does not serve this location: try another network or venue, or the offline market (`make demo`)",
-}
+_ADVICES = usual_advices(
+    "Bybit",
+    " refused this address: it was asked too often (wait 10 minutes), or it does not serve this location",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Bybit:
+class Bybit(AskedVenue):
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "bybit"
-    message_max: ClassVar[int] = MESSAGE_MAX
+    advices: ClassVar[Mapping[int, str]] = _ADVICES
 
     symbol: str = "BTCUSDT"
     stream_base: str = STREAM_BASE
@@ -50,18 +49,6 @@ class Bybit:
     def stream_url(self) -> str:
         """Return the public spot stream, which sends nothing before it is asked to."""
         return self.stream_base.rstrip("/") + _STREAM_PATH
-
-    def headers(self) -> Mapping[str, str]:
-        """Return nothing: the streams are open to all."""
-        return {}
-
-    def opening_texts(self) -> Sequence[str]:
-        """Return `subscribe` for the top, the book and the trades."""
-        return [self._asking("subscribe")]
-
-    def resubscribe_texts(self) -> Sequence[str]:
-        """Return `unsubscribe`, then `subscribe`: a topic that is subscribed already would send no new snapshot."""
-        return [self._asking("unsubscribe"), self._asking("subscribe")]
 
     def keep_alive(self) -> KeepAlive | None:
         """Return Bybit's ping, each 20 s: it ends a connection without one after 10 minutes."""
@@ -95,11 +82,8 @@ class Bybit:
         found = _EVENT_TIME.search(frame)
         return None if found is None else int(found[1]) * 1_000_000
 
-    def advice(self, status: int) -> str:
-        """Return what a refusal means at Bybit and what to try."""
-        return _ADVICE.get(status, "")
-
-    def _asking(self, op: str) -> str:
+    def asking(self, op: str) -> str:
+        """Return the request to `op` all three."""
         topics = ["orderbook.1", f"orderbook.{LEVELS}", "publicTrade"]
         return orjson.dumps({"op": op, "args": [f"{topic}.{self.symbol}" for topic in topics]}).decode()
 

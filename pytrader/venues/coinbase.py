@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from pytrader.venues.venue import Instrument, KeepAlive, VenueError, positive_e8, read_json
+from pytrader.venues.venue import Instrument, OpenVenue, VenueError, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,19 +26,16 @@ _SENT = re.compile(
 # Any of them, and the product takes no order that fills at once.
 _CLOSED = ("trading_disabled", "is_disabled", "cancel_only", "post_only", "view_only")
 
-_ADVICE = {
-    403: "Coinbase refused this address: try without VPN or proxy",
-    429: "Coinbase was asked too often: the feed waits as long as it was told to",
-    451: "Coinbase does not serve this location: try another network or venue, or the offline market (`make demo`)",
-}
+_ADVICES = usual_advices("Coinbase", " refused this address: try without VPN or proxy")
 
 
 @dataclass(frozen=True, slots=True)
-class Coinbase:
+class Coinbase(OpenVenue):
     """One spot product. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "coinbase"
     message_max: ClassVar[int] = 16 << 20  # the whole book comes at once
+    advices: ClassVar[Mapping[int, str]] = _ADVICES
 
     symbol: str = "BTC-USDT"
     stream_base: str = STREAM_BASE
@@ -53,10 +50,6 @@ class Coinbase:
         """Return the market-data stream, which is closed unless it is asked for something within 5 s."""
         return self.stream_base.rstrip("/")
 
-    def headers(self) -> Mapping[str, str]:
-        """Return nothing: the streams are open to all."""
-        return {}
-
     def opening_texts(self) -> Sequence[str]:
         """Return the subscriptions, one a channel. Heartbeats keep the others open when nothing happens."""
         return [self._asking("subscribe", channel) for channel in ("heartbeats", "level2", "market_trades")]
@@ -64,10 +57,6 @@ class Coinbase:
     def resubscribe_texts(self) -> Sequence[str]:
         """Return the book's end and new beginning, which brings a snapshot, and the other subscriptions again."""
         return [self._asking("unsubscribe", "level2"), *self.opening_texts()]
-
-    def keep_alive(self) -> KeepAlive | None:
-        """Return nothing: the heartbeats come from the venue."""
-        return None
 
     def snapshot_url(self) -> str | None:
         """Return nothing: snapshots come on the stream, and the public answers lag behind it by a cache."""
@@ -100,10 +89,6 @@ class Coinbase:
             return None
         seconds = timegm(tuple(int(part) for part in found.groups()[:6]))
         return seconds * 1_000_000_000 + int((found[7] or b"0").ljust(9, b"0"))
-
-    def advice(self, status: int) -> str:
-        """Return what a refusal means at Coinbase and what to try."""
-        return _ADVICE.get(status, "")
 
     def _asking(self, what: str, channel: str) -> str:
         return orjson.dumps({"type": what, "product_ids": [self.symbol], "channel": channel}).decode()

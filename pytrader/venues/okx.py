@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import MESSAGE_MAX, Instrument, KeepAlive, VenueError, positive_e8, read_json
+from pytrader.venues.venue import AskedVenue, Instrument, KeepAlive, VenueError, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 # Whole addresses, so that whoever looks for a trading address in this tree sees host and path together. Port 443: OKX
 # closes 8443, which many examples still name.
@@ -26,19 +26,15 @@ _CHANNELS = ("bbo-tbt", "books", "trades")
 # Milliseconds, as a text.
 _EVENT_TIME = re.compile(rb'"ts": ?"([0-9]{1,13})"')
 
-_ADVICE = {
-    403: "OKX's firewall refused this address: wait some minutes, and try without VPN or proxy",
-    429: "OKX was asked too often: the feed waits as long as it was told to",
-    451: "OKX does not serve this location: try another network or venue, or the offline market (`make demo`)",
-}
+_ADVICES = usual_advices("OKX", "'s firewall refused this address: wait some minutes, and try without VPN or proxy")
 
 
 @dataclass(frozen=True, slots=True)
-class Okx:
+class Okx(AskedVenue):
     """One spot symbol. The bases can point elsewhere: the offline market speaks the same protocol on loopback."""
 
     name: ClassVar[str] = "okx"
-    message_max: ClassVar[int] = MESSAGE_MAX
+    advices: ClassVar[Mapping[int, str]] = _ADVICES
 
     symbol: str = "BTC-USDT"
     stream_base: str = STREAM_BASE
@@ -52,18 +48,6 @@ class Okx:
     def stream_url(self) -> str:
         """Return the public stream, which sends nothing before it is asked to."""
         return self.stream_base.rstrip("/") + _STREAM_PATH
-
-    def headers(self) -> Mapping[str, str]:
-        """Return nothing: the channels are open to all."""
-        return {}
-
-    def opening_texts(self) -> Sequence[str]:
-        """Return `subscribe` for the top, the book and the trades."""
-        return [self._asking("subscribe")]
-
-    def resubscribe_texts(self) -> Sequence[str]:
-        """Return `unsubscribe`, then `subscribe`, which begins with a new snapshot where OKX streams them."""
-        return [self._asking("unsubscribe"), self._asking("subscribe")]
 
     def keep_alive(self) -> KeepAlive | None:
         """Return OKX's ping, each 20 s: it ends a connection that was silent for 30 s."""
@@ -96,11 +80,8 @@ class Okx:
         found = _EVENT_TIME.search(frame)
         return None if found is None else int(found[1]) * 1_000_000
 
-    def advice(self, status: int) -> str:
-        """Return what a refusal means at OKX and what to try."""
-        return _ADVICE.get(status, "")
-
-    def _asking(self, op: str) -> str:
+    def asking(self, op: str) -> str:
+        """Return the request to `op` all three."""
         args = [{"channel": channel, "instId": self.symbol} for channel in _CHANNELS]
         return orjson.dumps({"op": op, "args": args}).decode()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from pytrader._core import parse_e8
 
@@ -88,6 +89,54 @@ class Venue(Protocol):
 
     def advice(self, status: int) -> str:
         """Return what HTTP `status` means at this venue and what to try; empty when it means nothing special."""
+
+
+class OpenVenue:
+    """What venues whose market data is open to all say alike, unless they say it otherwise."""
+
+    __slots__ = ()
+
+    message_max: ClassVar[int] = MESSAGE_MAX
+    advices: ClassVar[Mapping[int, str]]
+    """What can be done about an HTTP status."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return nothing: the streams are open to all."""
+        return {}
+
+    def keep_alive(self) -> KeepAlive | None:
+        """Return None: pongs are enough."""
+
+    def advice(self, status: int) -> str:
+        """Return what a refusal means and what to try; empty when it means nothing special."""
+        return self.advices.get(status, "")
+
+
+class AskedVenue(OpenVenue, ABC):
+    """A venue whose stream sends nothing before it is asked to, for everything at once."""
+
+    __slots__ = ()
+
+    def opening_texts(self) -> Sequence[str]:
+        """Return `subscribe` for the top, the book and the trades."""
+        return [self.asking("subscribe")]
+
+    def resubscribe_texts(self) -> Sequence[str]:
+        """Return `unsubscribe`, then `subscribe`: what is subscribed already would send no new snapshot."""
+        return [self.asking("unsubscribe"), self.asking("subscribe")]
+
+    @abstractmethod
+    def asking(self, op: str) -> str:
+        """Return the request to `op`, "subscribe" or "unsubscribe", all that is streamed."""
+
+
+def usual_advices(venue: str, refused: str) -> dict[int, str]:
+    """Return what can be done about the statuses that mean the same at every venue; `refused` is for a 403."""
+    return {
+        403: f"{venue}{refused}",
+        429: f"{venue} was asked too often: the feed waits as long as it was told to",
+        451: f"{venue} does not serve this location: try another network or venue, or the offline market (`make demo`)",
+    }
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401 - the shape is the venue's
