@@ -23,7 +23,7 @@ impl Market {
     /// A venue that counts the frames of each connection gives versions that hold on that connection alone; there a live
     /// book is all that can be asked for.
     pub fn has_reached(&self, lead: &Market) -> bool {
-        let by_connection = self.next_sequence.is_some();
+        let by_connection = self.sequence.next.is_some();
         let reached = self.book.version() >= lead.book.version() && self.top.update_id >= lead.top.update_id;
         self.is_live() && (reached || by_connection || !lead.is_live())
     }
@@ -33,8 +33,7 @@ impl Market {
     pub fn take_over(&mut self, heir: &mut Market) {
         assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
         std::mem::swap(&mut self.book, &mut heir.book);
-        let Market { top, ahead_since_ns, next_sequence, .. } = *heir;
-        (self.top, self.ahead_since_ns, self.next_sequence) = (top, ahead_since_ns, next_sequence);
+        (self.top, self.ahead, self.sequence) = (heir.top, heir.ahead, heir.sequence);
         self.counters.takeovers.add(1);
         self.publish();
     }
