@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Market;
 use crate::published::Published;
-use crate::view::Sync;
+use crate::view::{Doubt, Sync};
 
 impl Market {
     /// An empty market of the same venue and symbol, for another connection.
@@ -34,7 +34,17 @@ impl Market {
         assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
         std::mem::swap(&mut self.book, &mut heir.book);
         (self.top, self.ahead, self.sequence) = (heir.top, heir.ahead, heir.sequence);
+        self.recall_doubt(heir.book.doubt());
+        self.counters.add_frames(&heir.counters);
         self.counters.takeovers.add(1);
         self.publish();
+    }
+
+    /// Says why readers did not, or do not, see a live book, where the new one has not been in doubt itself; `before` is
+    /// what they were told last.
+    fn recall_doubt(&mut self, before: Doubt) {
+        if self.book.doubt() == Doubt::None {
+            self.book.recall(if self.is_live() { before } else { Doubt::Disconnected });
+        }
     }
 }
