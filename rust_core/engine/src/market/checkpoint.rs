@@ -66,6 +66,8 @@ impl Market {
     /// A book that was fetched for comparison differed when this was recorded: a live one is unsynced again.
     pub fn diverged(&mut self) {
         self.book.doubt_if_live(Doubt::Diverged);
+        self.counters.audits.add(1);
+        self.counters.divergences.add(1);
         self.publish();
     }
 
