@@ -72,7 +72,7 @@ pub enum Bridge {
         /// Buffered frames that the snapshot already held.
         old: usize,
     },
-    /// Older than the first frame kept: fetch again.
+    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
     TooOld,
     /// Newer than every frame so far: kept until a frame joins it.
     Waiting,
@@ -150,13 +150,27 @@ pub struct Book {
     waiting: Option<Sides>,
     /// The frames since an audit began; `None` while there is none.
     since: Option<Since>,
+    /// Frames came that only follow a streamed snapshot, and none did.
+    headless: bool,
+    /// Where the count before this one ended, if the venue ever counted anew.
+    old_end: Option<u64>,
 }
 
 impl Book {
     /// An empty book whose snapshots come from there.
     pub fn new(snapshots: Snapshots) -> Book {
         let (sides, pending) = (Sides::new(), Pending::default());
-        Book { sides, sync: Sync::Empty, doubt: Doubt::None, snapshots, pending, waiting: None, since: None }
+        Book {
+            sides,
+            sync: Sync::Empty,
+            doubt: Doubt::None,
+            snapshots,
+            pending,
+            waiting: None,
+            since: None,
+            headless: false,
+            old_end: None,
+        }
     }
 
     /// Whether the book can be trusted.
@@ -194,16 +208,20 @@ impl Book {
         self.sync != Sync::Live && self.waiting.is_none() && !self.pending.is_empty()
     }
 
-    /// Whether only a new subscription can make the book live: it was in doubt, and its snapshots come on the stream.
-    /// A connection that follows a lost one subscribes by itself.
+    /// Whether only a new subscription can make the book live: it was in doubt, or frames came without the whole book that
+    /// every subscription begins with, and its snapshots come on the stream. A connection that follows a lost one
+    /// subscribes by itself.
     pub fn wants_subscription(&self) -> bool {
         let in_doubt = self.sync == Sync::Desynced && self.doubt != Doubt::Disconnected;
-        in_doubt && self.snapshots == Snapshots::Streamed
+        self.snapshots == Snapshots::Streamed && self.sync != Sync::Live && (in_doubt || self.headless)
     }
 
     /// Takes one depth frame: absolute quantities, 0 removes.
     #[inline]
     pub fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
+        if span.leads_back() {
+            self.old_end = self.old_end.max(Some(span.first_id - 1));
+        }
         if self.sync != Sync::Live {
             return self.collect(span, bids, asks);
         }
@@ -235,9 +253,10 @@ impl Book {
     /// A frame while there is no live book: bridges the waiting snapshot, or is kept.
     fn collect(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
         if self.snapshots == Snapshots::Streamed {
+            self.headless = true;
             return Change::Awaiting;
         }
-        if span.join == Join::Exact && span.last_id + 1 < span.first_id {
+        if span.leads_back() {
             // The venue counts anew: nothing from before has an id that means anything now.
             self.pending.clear();
             self.waiting = None;
@@ -277,7 +296,7 @@ impl Book {
     /// Takes a snapshot that came on the stream: the book is this, whatever it was.
     pub fn replace(&mut self, id: u64, version: u64, checksum: Option<i32>, bids: &[Level], asks: &[Level]) -> Change {
         self.pending.clear();
-        (self.waiting, self.since) = (None, None);
+        (self.waiting, self.since, self.headless) = (None, None, false);
         self.live_unless(|sides| {
             sides.load(id, version, bids, asks);
             sides.fault(checksum)
@@ -294,6 +313,9 @@ impl Book {
         if self.sync == Sync::Live {
             return Bridge::Unwanted;
         }
+        if self.is_of_old_count(update_id) {
+            return Bridge::TooOld;
+        }
         let mut snapshot = Sides::new();
         snapshot.load(update_id, update_id, bids, asks);
         if !snapshot.uncrossed() {
@@ -308,6 +330,13 @@ impl Book {
             Some(first_id) if first_id > update_id + 1 => Bridge::TooOld,
             Some(_) => self.join(snapshot, old),
         }
+    }
+
+    /// Whether a snapshot that is newer than every frame may only seem so, because it was made before the venue counted
+    /// anew: frames of the new count that reach its id would join it.
+    fn is_of_old_count(&self, update_id: u64) -> bool {
+        let newest = self.pending.last_id().unwrap_or(0);
+        self.old_end.is_some_and(|end| newest < update_id && update_id <= end)
     }
 
     /// Applies the frames kept, which follow each other without a gap, to `snapshot`.
@@ -339,6 +368,6 @@ impl Book {
         }
         self.sides.clear();
         self.pending.clear();
-        (self.waiting, self.since) = (None, None);
+        (self.waiting, self.since, self.headless) = (None, None, false);
     }
 }

@@ -4,6 +4,8 @@ mod audit;
 mod checkpoint;
 mod counters;
 mod following;
+mod freshness;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -15,10 +17,8 @@ use crate::latency::Stage;
 use crate::published::{Published, Trade};
 use crate::view::{Doubt, Level, Sync, TopOfBook};
 use crate::wire::{Message, Print, Refusal, Scratch, Span, Venue, WireError};
-
-/// How long tops alone keep a book fresh while its depth is behind them, ns: depth that fell silent is as untrue as a
-/// market that did.
-const DEPTH_LAG_NS: i64 = 1_000_000_000;
+use freshness::Ahead;
+use sequence::{Place, Sequence};
 
 /// What a frame did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Applied {
 pub enum SnapshotOutcome {
     /// The book is live.
     Bridged,
-    /// Older than the first frame kept: fetch again.
+    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
     TooOld,
     /// Kept until a frame joins it.
     Waiting,
@@ -117,10 +117,10 @@ pub struct Market {
     book: Book,
     /// The top as published.
     top: TopOfBook,
-    /// Since when the published top is ahead of the depth book.
-    ahead_since_ns: Option<i64>,
-    /// The number that the connection's next frame must have, where the venue counts them.
-    next_sequence: Option<u64>,
+    /// How far the published top is ahead of the depth book.
+    ahead: Ahead,
+    /// The numbers of the connection's frames, where the venue counts them.
+    sequence: Sequence,
     published: Arc<Published>,
     counters: Arc<Counters>,
     latency: Arc<Stage>,
@@ -136,8 +136,8 @@ impl Market {
             scratch: Scratch::default(),
             book: Book::new(venue.snapshots()),
             top: TopOfBook::default(),
-            ahead_since_ns: None,
-            next_sequence: None,
+            ahead: Ahead::default(),
+            sequence: Sequence::default(),
             published,
             counters: Arc::default(),
             latency: Arc::default(),
@@ -207,14 +207,13 @@ impl Market {
     #[inline]
     fn sequence_fault(&mut self, message: &Result<Message, Refusal>) -> Option<Applied> {
         let received = self.scratch.sequence?;
-        let expected = self.next_sequence.unwrap_or(received);
-        if received < expected {
-            return Some(Applied::Ignored("sent twice"));
-        }
-        self.next_sequence = Some(received + 1);
-        if received == expected || matches!(message, Ok(Message::Snapshot { .. })) {
-            return None;
-        }
+        let expected = match self.sequence.take(received) {
+            Place::Next => return None,
+            Place::Ahead { .. } if matches!(message, Ok(Message::Snapshot { .. })) => return None,
+            Place::Again => return Some(Applied::Ignored("sent twice")),
+            Place::Behind { .. } if !self.is_live() => return Some(Applied::Ignored("behind the count")),
+            Place::Behind { expected } | Place::Ahead { expected } => expected,
+        };
         self.book.doubt_if_live(Doubt::Gap);
         self.publish();
         Some(Applied::Gap { expected, received })
@@ -248,22 +247,18 @@ impl Market {
     pub fn disconnected(&mut self) {
         self.book.desync(Doubt::Disconnected);
         self.top.update_id = 0;
-        (self.ahead_since_ns, self.next_sequence) = (None, None);
+        (self.ahead, self.sequence) = (Ahead::default(), Sequence::default());
         self.publish();
     }
 
     #[inline]
     fn on_top(&mut self, version: u64, bid: Level, ask: Level, recv_ns: i64) -> Applied {
-        if version < self.top.update_id {
+        // Without a live book the newest top is the one that came last: the venue may count anew.
+        if version < self.top.update_id && self.is_live() {
             return Applied::Ignored("older than the published top");
         }
         self.top = TopOfBook { bid, ask, update_id: version, ..self.top };
-        if version > self.book.version() && self.book.sync() == Sync::Live {
-            let since_ns = *self.ahead_since_ns.get_or_insert(recv_ns);
-            if recv_ns - since_ns < DEPTH_LAG_NS {
-                self.top.recv_ns = recv_ns;
-            }
-        } else {
+        if self.ahead.on_top(version, self.book.version(), recv_ns) {
             self.top.recv_ns = recv_ns;
         }
         self.published.write_top(&self.top);
@@ -272,13 +267,14 @@ impl Market {
 
     #[inline]
     fn on_depth(&mut self, span: &Span, recv_ns: i64) -> Applied {
-        let restarts = span.version < self.book.version();
+        let falls = span.version < self.book.version();
         let change = self.book.apply(span, &self.scratch.bids, &self.scratch.asks);
-        if matches!(change, Change::Applied | Change::Buffered) {
-            (self.top.recv_ns, self.ahead_since_ns) = (recv_ns, None);
-        }
-        if restarts && change == Change::Applied {
+        if counts_anew(span, change, falls) {
+            // A top of the old count would look newer than every top to come.
             self.top.update_id = 0;
+        }
+        if self.ahead.on_depth(change, self.book.version(), self.top.update_id, recv_ns) {
+            self.top.recv_ns = recv_ns;
         }
         match change {
             Change::Old | Change::Awaiting => {}
@@ -302,7 +298,7 @@ impl Market {
 
     fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
         let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
-        (self.top.update_id, self.top.recv_ns, self.ahead_since_ns) = (0, recv_ns, None);
+        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::default());
         self.publish();
         match change {
             Change::Applied => Applied::Snapshot,
@@ -361,5 +357,15 @@ impl Market {
             Applied::Checksum => &counters.checksum_failures,
         };
         counter.add(1);
+    }
+}
+
+/// Whether the venue's versions go on from a smaller one behind this frame. `falls` if the frame's is below the book's.
+fn counts_anew(span: &Span, change: Change, falls: bool) -> bool {
+    match change {
+        Change::Old => false,
+        Change::Gap { expected, received } => received < expected || span.leads_back(),
+        Change::Applied => falls,
+        _ => span.leads_back(),
     }
 }

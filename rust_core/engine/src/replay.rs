@@ -81,9 +81,13 @@ impl Replay {
     fn take(&mut self, record: &Record<'_>) -> Result<(), BadRecord> {
         let Record { kind, recv_ns, connection, payload } = *record;
         match kind {
+            Kind::Frame | Kind::Snapshot if self.is_strangers(connection) => {}
             Kind::Frame => match self.heir_on(connection) {
                 Some(heir) => drop(heir.apply(payload, recv_ns)),
-                None => self.apply(payload, recv_ns),
+                None => {
+                    self.connection = connection; // 0 so far if its beginning is not in the recording
+                    self.apply(payload, recv_ns);
+                }
             },
             Kind::Snapshot => {
                 let _counted = self.fed_by(connection).offer_snapshot(payload);
@@ -133,6 +137,12 @@ impl Replay {
 
     fn heir_on(&mut self, connection: u32) -> Option<&mut Market> {
         self.heir.as_mut().filter(|(began, _)| *began == connection).map(|(_, market)| market)
+    }
+
+    /// Whether it is a connection beside the one that feeds the market, and its beginning or what followed was lost.
+    fn is_strangers(&self, connection: u32) -> bool {
+        let heir = self.heir.as_ref().is_some_and(|(began, _)| *began == connection);
+        !heir && ![0, connection].contains(&self.connection)
     }
 
     fn fed_by(&mut self, connection: u32) -> &mut Market {

@@ -266,8 +266,8 @@ impl Simulator {
         }
     }
 
-    /// Forgets what was taken where a newer book shows another size at that price, or none. A book that is not
-    /// synchronised shows nothing, which says nothing.
+    /// Forgets what was taken where another book shows another size at that price, or none: a smaller id is that of a venue
+    /// that counts anew. A book that is not synchronised shows nothing, which says nothing.
     fn refresh_taken(&mut self, view: &View) {
         if view.top.sync != Sync::Live {
             return;
@@ -275,7 +275,7 @@ impl Simulator {
         self.taken.retain(|taken| {
             let level = view.takes(taken.side).iter().find(|level| level.price == taken.price);
             let shown = level.map_or(0, |level| level.quantity.0);
-            view.top.update_id <= taken.update_id || shown == taken.seen.0
+            view.top.update_id == taken.update_id || shown == taken.seen.0
         });
     }
 }

@@ -372,7 +372,7 @@ fn ids_that_begin_anew_before_the_book_is_live_void_what_was_kept_and_what_waits
     {
         assert_eq!(book.apply(&span, &[], &[]), change, "{span:?}");
     }
-    assert_eq!(book.offer(97, &[at(90, 1)], &[]), Bridge::Waiting, "of the old count: no frame will join it");
+    assert_eq!(book.offer(97, &[at(90, 1)], &[]), Bridge::TooOld, "of the old count: no frame may join it");
     assert_eq!(book.apply(&link(9, 3), &[], &[]), Change::Awaiting);
     assert_eq!(book.apply(&link(3, 8), &[], &[]), Change::Buffered);
     assert_eq!(book.offer(5, &[at(99, 1)], &[at(101, 1)]), Bridge::Bridged { applied: 1, old: 0 });

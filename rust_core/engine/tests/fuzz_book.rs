@@ -2,7 +2,7 @@
 //! any moment, new connections, ids that begin anew, audits and hand-overs, for every way in which frames join.
 //!
 //! The twin is the truth itself, two maps and the state at every step: a live book equals one of its states, the one
-//! its ids name. A book that got every frame in order must be live. `SEED=n FUZZ=1` repeats an input.
+//! its ids name, and its top that of this state or of a later one. A book that got every frame in order must be live. `SEED=n FUZZ=1` repeats an input.
 
 #[path = "fuzz/dice.rs"]
 mod dice;
@@ -215,6 +215,31 @@ impl Truth {
         format!(r#"{{"channel":"{channel}","sequence_num":{},"events":[{event}]}}"#, self.sequence - 1)
     }
 
+    /// The best prices now, where the venue has a stream of them with ids.
+    fn top(&self) -> Option<String> {
+        let State { id, seq, bids, asks } = self.last();
+        let best = |side: Option<(&i64, &i64)>| side.map(|(&ticks, size)| (price(ticks), *size)).expect("never empty");
+        let ((bid, bid_size), (ask, ask_size)) = (best(bids.last_key_value()), best(asks.first_key_value()));
+        let row =
+            |rest: &str| (format!(r#"[["{bid}","{bid_size}"{rest}]]"#), format!(r#"[["{ask}","{ask_size}"{rest}]]"#));
+        match self.dialect {
+            Dialect::OkxChecksum | Dialect::Coinbase => None,
+            Dialect::Binance | Dialect::Usdm => {
+                let sides = format!(r#""b":"{bid}","B":"{bid_size}","a":"{ask}","A":"{ask_size}""#);
+                Some(format!(r#"{{"e":"bookTicker","u":{id},"s":"BTCUSDT",{sides},"T":1,"E":1}}"#))
+            }
+            Dialect::OkxLinked => {
+                let (arg, (b, a)) = (r#"{"channel":"bbo-tbt","instId":"BTC-USDT"}"#, row(r#","0","1""#));
+                Some(format!(r#"{{"arg":{arg},"data":[{{"asks":{a},"bids":{b},"ts":"1","seqId":{id}}}]}}"#))
+            }
+            Dialect::Bybit => {
+                let (b, a) = row("");
+                let data = format!(r#"{{"s":"BTCUSDT","b":{b},"a":{a},"u":{seq},"seq":{seq}}}"#);
+                Some(format!(r#"{{"topic":"orderbook.1.BTCUSDT","ts":1,"type":"snapshot","data":{data},"cts":1}}"#))
+            }
+        }
+    }
+
     /// The fetched book at a state; `wrong` changes its best bid.
     fn body(&self, state: usize, wrong: bool) -> String {
         let mut state = self.states[state].clone();
@@ -264,13 +289,15 @@ struct World {
     ours: Ours,
     sent: Vec<Sent>,
     now: i64,
+    /// The frame that told of a new count was lost: until a top of that came, an old one may look newer.
+    hidden: bool,
     /// How often the book was live at the end of a step.
     lived: u64,
 }
 
 impl World {
     fn new(dialect: Dialect) -> World {
-        World { truth: Truth::new(dialect), ours: Ours::new(dialect), sent: vec![], now: 0, lived: 0 }
+        World { truth: Truth::new(dialect), ours: Ours::new(dialect), sent: vec![], now: 0, hidden: false, lived: 0 }
     }
 
     /// A frame in order: a live book that had everything before it must stay live.
@@ -288,6 +315,7 @@ impl World {
         self.ours.reached = None;
         self.truth.sequence = 0;
         self.truth.told = self.truth.states.len() - 1;
+        self.hidden = false;
         self.sent.clear();
     }
 
@@ -311,6 +339,7 @@ impl World {
     fn fault(&mut self, dice: &mut Dice) {
         self.truth.step(dice);
         let crossing = dice.once_in(4);
+        self.hidden |= self.truth.states[self.truth.told..].windows(2).any(|pair| pair[1].id < pair[0].id);
         let sent = self.truth.frame(crossing);
         if crossing {
             let applied = self.ours.market.apply(sent.bytes.as_bytes(), self.now);
@@ -375,6 +404,15 @@ impl World {
         self.deliver(sent, before);
     }
 
+    /// The best prices come as they are, ahead of the frame that holds them.
+    fn top(&mut self, dice: &mut Dice) {
+        self.truth.step(dice);
+        if let Some(bytes) = self.truth.top() {
+            let applied = self.ours.market.apply(bytes.as_bytes(), self.now);
+            assert!(matches!(applied, Applied::Top | Applied::Ignored(_)), "{applied:?}\n{bytes}");
+        }
+    }
+
     /// Another connection that has the book whole takes over; what the first had does not matter any more.
     fn take_over(&mut self) {
         let dialect = self.truth.dialect;
@@ -421,12 +459,26 @@ impl World {
             Dialect::Bybit => by_id.get(&market.book().version()).copied(),
             _ => by_id.get(&market.book().update_id()).copied(),
         };
-        let state = &states[named.expect("a state that the venue had")];
+        let named = named.expect("a state that the venue had");
+        let state = &states[named];
         let side = |levels: Vec<(i64, i64)>| levels.into_iter().collect::<Side>();
         let level = |level: engine::view::Level| (level.price.0 / 10_000_000, level.quantity.0 / 100_000_000);
         let (bids, asks) =
             (side(market.book().bids().map(level).collect()), side(market.book().asks().map(level).collect()));
         assert_eq!((&bids, &asks), (&state.bids, &state.asks), "the live book differs from the truth at {}", state.id);
+        let top = market.top();
+        let at = match self.truth.dialect {
+            Dialect::OkxChecksum | Dialect::Coinbase => named,
+            _ => by_id[&top.update_id],
+        };
+        if self.hidden && at < named {
+            return;
+        }
+        self.hidden = false;
+        assert!(at >= named, "the top is older than its book");
+        let best = (states[at].bids.last_key_value(), states[at].asks.first_key_value());
+        let ((bid, bid_size), (ask, ask_size)) = (level(top.bid), level(top.ask));
+        assert_eq!((Some((&bid, &bid_size)), Some((&ask, &ask_size))), best, "the top differs from the truth");
     }
 
     fn one(&mut self, dice: &mut Dice) {
@@ -439,6 +491,7 @@ impl World {
             4 if dice.once_in(3) => self.restart(),
             5 if dice.once_in(3) => self.take_over(),
             6 if dice.once_in(3) => self.snapshot(dice),
+            7 | 8 => self.top(dice),
             _ => self.in_order(dice),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::market::{Applied, Market, SnapshotOutcome};
 use engine::succession::{Seat, Succession};
-use engine::view::{Published, Sync};
+use engine::view::{Doubt, Published, Sync};
 use engine::wake::{CrossWatch, Signal};
 use engine::wire::Venue;
 use proptest::prelude::*;
@@ -103,6 +103,42 @@ fn of_two_heirs_the_live_one_inherits() {
     bridge(&succession, &mut live, 10);
     assert_eq!((succession.leave(&lead, |_| {}), published.top().sync), (Some(live.id()), Sync::Live));
     assert_eq!(succession.leave(&live, |_| {}), Some(idle.id()));
+}
+
+#[test]
+fn readers_are_told_why_a_book_is_not_live_after_a_change_of_the_lead() {
+    let (succession, published) = market();
+    let (mut lead, mut heir) = (succession.enter(|_| {}), succession.enter(|_| {}));
+    bridge(&succession, &mut lead, 10);
+    assert_eq!(succession.leave(&lead, |_| {}), Some(heir.id()));
+    assert_eq!((published.top().sync, published.top().doubt), (Sync::Empty, Doubt::Disconnected));
+    bridge(&succession, &mut heir, 10);
+    assert_eq!((published.top().sync, published.top().doubt), (Sync::Live, Doubt::Disconnected));
+    let mut next = succession.enter(|_| {});
+    bridge(&succession, &mut next, 20);
+    assert!(matches!(send(&succession, &mut heir, 30), Some(Applied::Gap { .. })));
+    assert_eq!(succession.succeed(&mut next), Some(heir.id()));
+    assert_eq!((published.top().sync, published.top().doubt), (Sync::Live, Doubt::Gap), "why it was not, last");
+}
+
+#[test]
+fn the_frames_of_a_connection_that_takes_over_count_from_its_beginning() {
+    let (succession, _published) = market();
+    let (mut lead, mut heir) = (succession.enter(|_| {}), succession.enter(|_| {}));
+    bridge(&succession, &mut lead, 10);
+    assert!(matches!(send(&succession, &mut heir, 5), Some(Applied::Buffered)));
+    assert!(matches!(send(&succession, &mut heir, 8), Some(Applied::Gap { .. })));
+    bridge(&succession, &mut heir, 8);
+    succession.want_successor(&lead);
+    send(&succession, &mut heir, 10);
+    send(&succession, &mut heir, 11);
+    assert_eq!(succession.succeed(&mut heir), Some(lead.id()));
+    send(&succession, &mut heir, 12);
+    succession.with_market(|market| {
+        let counters = market.counters();
+        let counted = [&counters.frames, &counters.applied, &counters.gaps, &counters.snapshots, &counters.resyncs];
+        assert_eq!(counted.map(|counter| counter.get()), [7, 5, 1, 1, 0]);
+    });
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -89,9 +89,39 @@ fn a_takeover_whose_beginning_was_lost_unsyncs_instead_of_inventing() {
 }
 
 #[test]
+fn what_another_connection_was_sent_behind_a_loss_does_not_reach_the_book_of_the_first() {
+    let story = Story::begun()
+        .tell(Kind::Begin, 2, b"")
+        .tell(Kind::Frame, 2, &depth(9, 9, "102"))
+        .tell(Kind::Lost, 0, b"{}")
+        .tell(Kind::Frame, 1, &depth(20, 20, "104"))
+        .tell(Kind::Frame, 2, &depth(30, 30, "105"))
+        .tell(Kind::Snapshot, 2, &snapshot(29))
+        .tell(Kind::Frame, 1, &depth(21, 21, "106"))
+        .tell(Kind::Snapshot, 1, &snapshot(19));
+    let replay = played(&story);
+    assert_eq!((best(&replay), replay.market().counters().gaps.get()), ((Sync::Live, 21, 106), 0));
+}
+
+#[test]
+fn a_recording_that_begins_in_the_middle_follows_the_connection_that_it_meets_first() {
+    let story = Story::default()
+        .tell(Kind::Segment, 0, b"{}")
+        .tell(Kind::Frame, 4, &depth(9, 9, "102"))
+        .tell(Kind::Begin, 5, b"")
+        .tell(Kind::Frame, 5, &depth(40, 40, "103"))
+        .tell(Kind::Snapshot, 4, &snapshot(8))
+        .tell(Kind::Frame, 4, &depth(10, 10, "104"));
+    let replay = played(&story);
+    assert_eq!((best(&replay), replay.market().counters().gaps.get()), ((Sync::Live, 10, 104), 0));
+}
+
+#[test]
 fn a_book_that_an_audit_refuted_is_unsynced_in_the_replay_too() {
     let replay = played(&Story::begun().tell(Kind::Diverged, 1, b""));
     assert_eq!((best(&replay).0, replay.market().top().doubt), (Sync::Desynced, Doubt::Diverged));
+    let counters = replay.market().counters();
+    assert_eq!((counters.audits.get(), counters.divergences.get()), (1, 1));
 }
 
 #[test]

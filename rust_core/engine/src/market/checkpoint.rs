@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Market;
+use super::freshness::Ahead;
+use super::sequence::Sequence;
 use crate::units::{Price, Qty};
 use crate::view::{Doubt, Level, Sync};
 
@@ -20,6 +22,9 @@ struct Checkpoint {
     top_ask: Row,
     recv_ns: i64,
     ahead_since_ns: Option<i64>,
+    /// Absent in older recordings: the next depth frame then ends the wait.
+    #[serde(default)]
+    ahead_version: u64,
     next_sequence: Option<u64>,
     counters: BTreeMap<String, u64>,
     bids: Vec<Row>,
@@ -48,8 +53,9 @@ impl Market {
             top_bid: row(self.top.bid),
             top_ask: row(self.top.ask),
             recv_ns: self.top.recv_ns,
-            ahead_since_ns: self.ahead_since_ns,
-            next_sequence: self.next_sequence,
+            ahead_since_ns: self.ahead.since_ns,
+            ahead_version: self.ahead.version,
+            next_sequence: self.sequence.next,
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
             asks: self.book.asks().map(row).collect(),
@@ -60,6 +66,8 @@ impl Market {
     /// A book that was fetched for comparison differed when this was recorded: a live one is unsynced again.
     pub fn diverged(&mut self) {
         self.book.doubt_if_live(Doubt::Diverged);
+        self.counters.audits.add(1);
+        self.counters.divergences.add(1);
         self.publish();
     }
 
@@ -80,8 +88,9 @@ impl Market {
         }
         let (top_bid, top_ask) = (level(made.top_bid), level(made.top_ask));
         (self.top.bid, self.top.ask, self.top.update_id) = (top_bid, top_ask, made.top_id);
-        (self.top.recv_ns, self.ahead_since_ns) = (made.recv_ns, made.ahead_since_ns);
-        self.next_sequence = made.next_sequence;
+        self.top.recv_ns = made.recv_ns;
+        self.ahead = Ahead { since_ns: made.ahead_since_ns, version: made.ahead_version };
+        self.sequence = Sequence::at(made.next_sequence);
         self.was_live |= first;
         self.publish();
         if first {

@@ -27,7 +27,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Frames seen.
+    /// Frames seen; a connection that took over counts from its beginning.
     frames,
     /// Frames that a reader can see the effect of: tops, trades, depth frames in a live book.
     applied,
@@ -59,6 +59,24 @@ counters! {
     bid_levels,
     /// Ask levels in the live book (a gauge).
     ask_levels,
+}
+
+impl Counters {
+    /// Adds what became of the frames of `heir`, whose book goes on as this market's. What only readers see is left out:
+    /// they saw none of its trades and of its first book.
+    pub(super) fn add_frames(&self, heir: &Counters) {
+        let fates: [fn(&Counters) -> &Counter; 8] = [
+            |of| &of.frames,
+            |of| &of.applied,
+            |of| &of.ignored,
+            |of| &of.duplicates,
+            |of| &of.refused,
+            |of| &of.gaps,
+            |of| &of.crossed,
+            |of| &of.checksum_failures,
+        ];
+        fates.iter().for_each(|fate| fate(self).add(fate(heir).get()));
+    }
 }
 
 /// A number that one thread changes and any thread reads.

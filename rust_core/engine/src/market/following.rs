@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Market;
 use crate::published::Published;
-use crate::view::Sync;
+use crate::view::{Doubt, Sync};
 
 impl Market {
     /// An empty market of the same venue and symbol, for another connection.
@@ -23,7 +23,7 @@ impl Market {
     /// A venue that counts the frames of each connection gives versions that hold on that connection alone; there a live
     /// book is all that can be asked for.
     pub fn has_reached(&self, lead: &Market) -> bool {
-        let by_connection = self.next_sequence.is_some();
+        let by_connection = self.sequence.next.is_some();
         let reached = self.book.version() >= lead.book.version() && self.top.update_id >= lead.top.update_id;
         self.is_live() && (reached || by_connection || !lead.is_live())
     }
@@ -33,9 +33,18 @@ impl Market {
     pub fn take_over(&mut self, heir: &mut Market) {
         assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
         std::mem::swap(&mut self.book, &mut heir.book);
-        let Market { top, ahead_since_ns, next_sequence, .. } = *heir;
-        (self.top, self.ahead_since_ns, self.next_sequence) = (top, ahead_since_ns, next_sequence);
+        (self.top, self.ahead, self.sequence) = (heir.top, heir.ahead, heir.sequence);
+        self.recall_doubt(heir.book.doubt());
+        self.counters.add_frames(&heir.counters);
         self.counters.takeovers.add(1);
         self.publish();
+    }
+
+    /// Says why readers did not, or do not, see a live book, where the new one has not been in doubt itself; `before` is
+    /// what they were told last.
+    fn recall_doubt(&mut self, before: Doubt) {
+        if self.book.doubt() == Doubt::None {
+            self.book.recall(if self.is_live() { before } else { Doubt::Disconnected });
+        }
     }
 }

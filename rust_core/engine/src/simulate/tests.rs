@@ -126,6 +126,17 @@ fn a_size_counts_as_newer_than_the_last_book_it_was_taken_of() {
 }
 
 #[test]
+fn size_taken_is_forgotten_where_a_venue_that_counts_anew_shows_another_size() {
+    let mut simulator = Simulator::new(rules());
+    let buy = |quantity| order(Side::Buy, quantity, None, Tif::Ioc);
+    let shown = |update_id, size| market(update_id, &[("100", "1")], &[("101", size), ("102", "1")], 0);
+    arrive(&mut simulator, 1, &buy("0.8"), &shown(1_000, "1"));
+    assert_eq!(due_at(&mut simulator, SECOND_NS, &shown(7, "1"), &[]), []);
+    let anew = fills(&arrive(&mut simulator, 2, &buy("0.6"), &shown(9, "0.7")));
+    assert_eq!(anew, [("101".into(), "0.6".into())]);
+}
+
+#[test]
 fn size_taken_stays_taken_until_a_newer_book_shows_another_size() {
     let mut simulator = Simulator::new(rules());
     let view = market(1, &BIDS, &ASKS, 0);

@@ -193,6 +193,11 @@ impl Span {
     pub fn exactly_after(previous_id: u64, last_id: u64) -> Span {
         Span { first_id: previous_id + 1, last_id, join: Join::Exact, version: last_id, checksum: None }
     }
+
+    /// Whether the venue counts anew behind this frame: it leads to an id before the one that it joins.
+    pub fn leads_back(&self) -> bool {
+        self.join == Join::Exact && self.last_id + 1 < self.first_id
+    }
 }
 
 /// One trade in a frame.

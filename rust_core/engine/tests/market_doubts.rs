@@ -1,0 +1,234 @@
+//! What a market makes of numbers that cannot be: ids that begin anew, ids far too high, snapshots that were lost.
+
+use std::sync::Arc;
+
+use engine::market::{Applied, Market, SnapshotOutcome};
+use engine::view::{Published, Sync};
+use engine::wake::{CrossWatch, Signal};
+use engine::wire::Venue;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+fn market(venue: Venue, symbol: &str) -> Market {
+    Market::new(venue, symbol, Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default()))))))
+}
+
+/// Bid and ask of the top as published, whole units.
+fn prices(market: &Market) -> (i64, i64) {
+    (market.top().bid.price.0 / 100_000_000, market.top().ask.price.0 / 100_000_000)
+}
+
+mod okx {
+    use super::*;
+
+    fn new() -> Market {
+        market(Venue::Okx, "BTC-USDT")
+    }
+
+    fn update(market: &mut Market, previous: u64, id: u64, bid: i64) -> Applied {
+        let arg = r#"{"channel":"books","instId":"BTC-USDT"}"#;
+        let sides = format!(r#""asks":[["{}","1","0","1"]],"bids":[["{bid}","1","0","1"]]"#, bid + 1);
+        let row = format!(r#"{{{sides},"ts":"1","prevSeqId":{previous},"seqId":{id}}}"#);
+        market.apply(format!(r#"{{"arg":{arg},"action":"update","data":[{row}]}}"#).as_bytes(), 1)
+    }
+
+    fn top(market: &mut Market, id: u64, bid: i64) -> Applied {
+        let sides = format!(r#""asks":[["{}","1","0","1"]],"bids":[["{bid}","1","0","1"]]"#, bid + 1);
+        let arg = r#"{"channel":"bbo-tbt","instId":"BTC-USDT"}"#;
+        market.apply(format!(r#"{{"arg":{arg},"data":[{{{sides},"ts":"1","seqId":{id}}}]}}"#).as_bytes(), 1)
+    }
+
+    fn offer(market: &mut Market, id: u64) -> SnapshotOutcome {
+        let row = format!(r#"{{"asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1","seqId":{id}}}"#);
+        market.offer_snapshot(format!(r#"{{"code":"0","msg":"","data":[{row}]}}"#).as_bytes())
+    }
+
+    #[test]
+    fn a_count_that_begins_anew_before_the_book_is_live_leaves_no_top_of_the_old_one() {
+        let mut market = new();
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Buffered);
+        assert_eq!(top(&mut market, 98, 50), Applied::Top);
+        assert!(matches!(update(&mut market, 97, 5, 60), Applied::Ignored(_)));
+        assert_eq!(top(&mut market, 6, 61), Applied::Top);
+        assert_eq!(update(&mut market, 5, 9, 70), Applied::Buffered);
+        assert_eq!(offer(&mut market, 5), SnapshotOutcome::Bridged);
+        assert_eq!((market.top().sync, market.top().update_id, prices(&market)), (Sync::Live, 9, (70, 71)));
+        assert_eq!(top(&mut market, 10, 80), Applied::Top);
+        assert_eq!(prices(&market), (80, 81));
+    }
+
+    #[test]
+    fn a_count_whose_beginning_was_lost_leaves_no_top_of_the_old_one() {
+        for live in [false, true] {
+            let mut market = new();
+            update(&mut market, 90, 97, 50);
+            if live {
+                assert_eq!(offer(&mut market, 92), SnapshotOutcome::Bridged);
+            }
+            assert_eq!(top(&mut market, 98, 50), Applied::Top);
+            assert_eq!(update(&mut market, 5, 9, 70), Applied::Gap { expected: 98, received: 6 });
+            assert_eq!(offer(&mut market, 7), SnapshotOutcome::Bridged);
+            assert_eq!(
+                (market.top().sync, market.top().update_id, prices(&market)),
+                (Sync::Live, 9, (70, 71)),
+                "{live}"
+            );
+        }
+    }
+
+    #[test]
+    fn frames_of_a_new_count_do_not_join_a_snapshot_of_the_old_one() {
+        let mut market = new();
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Buffered);
+        assert!(matches!(update(&mut market, 97, 5, 60), Applied::Ignored(_)));
+        assert_eq!(offer(&mut market, 97), SnapshotOutcome::TooOld);
+        assert_eq!(update(&mut market, 5, 95, 61), Applied::Buffered);
+        assert_eq!(offer(&mut market, 96), SnapshotOutcome::TooOld, "asked for before the count began anew");
+        assert_eq!(update(&mut market, 95, 99, 62), Applied::Buffered);
+        assert!(market.wants_snapshot());
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!((market.top().update_id, prices(&market)), (99, (62, 63)));
+    }
+}
+
+mod binance {
+    use super::*;
+
+    fn depth(market: &mut Market, first: u64, last: u64, recv_ns: i64) -> Applied {
+        let ids = format!(r#""U":{first},"u":{last}"#);
+        let frame = format!(r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT",{ids},"b":[["98","1"]],"a":[]}}"#);
+        market.apply(frame.as_bytes(), recv_ns)
+    }
+
+    fn ticker(market: &mut Market, id: u64, recv_ns: i64) -> Applied {
+        market.apply(format!(r#"{{"u":{id},"s":"BTCUSDT","b":"99","B":"1","a":"100","A":"2"}}"#).as_bytes(), recv_ns)
+    }
+
+    fn offer(market: &mut Market, id: u64) -> SnapshotOutcome {
+        let body = format!(r#"{{"lastUpdateId":{id},"bids":[["99","1"]],"asks":[["101","1"]]}}"#);
+        market.offer_snapshot(body.as_bytes())
+    }
+
+    #[test]
+    fn a_top_that_the_depth_does_not_reach_within_a_second_keeps_no_book_fresh() {
+        let mut market = market(Venue::Binance, "BTCUSDT");
+        depth(&mut market, 9, 11, 1);
+        assert_eq!(offer(&mut market, 10), SnapshotOutcome::Bridged);
+        assert_eq!(ticker(&mut market, 1_000_000, SECOND_NS), Applied::Top);
+        for tenth in 1..=50 {
+            let recv_ns = SECOND_NS + tenth * SECOND_NS / 10;
+            assert_eq!(depth(&mut market, 11 + tenth as u64, 11 + tenth as u64, recv_ns), Applied::Depth);
+            assert!(matches!(ticker(&mut market, 11 + tenth as u64, recv_ns), Applied::Ignored(_)));
+            assert!(market.top().recv_ns < 2 * SECOND_NS, "{tenth}");
+        }
+    }
+
+    #[test]
+    fn a_busy_book_whose_tops_are_always_ahead_of_its_depth_stays_fresh() {
+        let mut market = market(Venue::Binance, "BTCUSDT");
+        depth(&mut market, 9, 11, 1);
+        assert_eq!(offer(&mut market, 10), SnapshotOutcome::Bridged);
+        for tenth in 1..=50_u64 {
+            let recv_ns = tenth as i64 * SECOND_NS / 10;
+            ticker(&mut market, 10 * (tenth + 1) + 5, recv_ns);
+            assert_eq!(market.top().recv_ns, recv_ns);
+            // The frame was made before the newest top.
+            let first = if tenth == 1 { 12 } else { 10 * tenth + 1 };
+            assert_eq!(depth(&mut market, first, 10 * (tenth + 1), recv_ns + 1), Applied::Depth);
+            assert_eq!(market.top().recv_ns, recv_ns + 1);
+        }
+    }
+
+    #[test]
+    fn tops_do_not_hide_that_a_book_waits_in_vain() {
+        let mut market = market(Venue::Binance, "BTCUSDT");
+        assert_eq!(offer(&mut market, 1_000_000_000), SnapshotOutcome::Waiting);
+        for tenth in 1..=50 {
+            let recv_ns = tenth * SECOND_NS / 10;
+            assert!(matches!(depth(&mut market, tenth as u64, tenth as u64, recv_ns), Applied::Ignored(_)));
+            ticker(&mut market, tenth as u64, recv_ns);
+        }
+        assert!(market.top().recv_ns < 2 * SECOND_NS, "a silent connection is ended; this one would never be");
+    }
+}
+
+mod bybit {
+    use super::*;
+
+    fn delta(market: &mut Market, u: u64, kind: &str) -> Applied {
+        let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{u}}}"#);
+        let frame = format!(r#"{{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"{kind}","data":{data},"cts":1}}"#);
+        market.apply(frame.as_bytes(), 1)
+    }
+
+    #[test]
+    fn changes_without_a_beginning_ask_for_a_new_subscription_on_a_first_connection_and_on_later_ones() {
+        let mut market = market(Venue::Bybit, "BTCUSDT");
+        for connection in 0..2 {
+            assert!(matches!(delta(&mut market, 2, "snapsh"), Applied::Refused(_)));
+            assert!(!market.wants_subscription(), "the next one may be whole");
+            assert!(matches!(delta(&mut market, 3, "delta"), Applied::Ignored(_)));
+            assert!(market.wants_subscription(), "connection {connection}");
+            assert_eq!(delta(&mut market, 4, "snapshot"), Applied::Snapshot);
+            assert!(!market.wants_subscription());
+            market.disconnected();
+            assert!(!market.wants_subscription());
+        }
+    }
+}
+
+mod coinbase {
+    use super::*;
+
+    fn send(market: &mut Market, number: u64, kind: &str) -> Applied {
+        let row = |side: &str, price: i64| format!(r#"{{"side":"{side}","price_level":"{price}","new_quantity":"1"}}"#);
+        let rows = format!("{},{}", row("bid", 98), row("offer", 101));
+        let event = format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{rows}]}}"#);
+        let frame = format!(r#"{{"channel":"l2_data","timestamp":"","sequence_num":{number},"events":[{event}]}}"#);
+        market.apply(frame.as_bytes(), 1)
+    }
+
+    fn heartbeat(market: &mut Market, number: u64) -> Applied {
+        market.apply(format!(r#"{{"channel":"heartbeats","sequence_num":{number},"events":[]}}"#).as_bytes(), 1)
+    }
+
+    fn live() -> Market {
+        let mut market = market(Venue::Coinbase, "BTC-USD");
+        assert_eq!(send(&mut market, 0, "snapshot"), Applied::Snapshot);
+        assert_eq!(send(&mut market, 1, "update"), Applied::Depth);
+        market
+    }
+
+    #[test]
+    fn a_number_far_too_high_is_one_gap_and_the_next_snapshot_is_taken() {
+        let mut market = live();
+        let far = 1_000_000_000_000;
+        assert_eq!(send(&mut market, far, "update"), Applied::Gap { expected: 2, received: far });
+        assert!(market.wants_subscription());
+        assert_eq!(heartbeat(&mut market, 3), Applied::Ignored("behind the count"));
+        assert_eq!(heartbeat(&mut market, 4), Applied::Ignored("heartbeat"));
+        assert_eq!(send(&mut market, 5, "snapshot"), Applied::Snapshot);
+        assert_eq!(send(&mut market, 6, "update"), Applied::Depth);
+        assert_eq!((market.counters().gaps.get(), market.is_live()), (1, true));
+    }
+
+    #[test]
+    fn a_snapshot_whose_own_number_is_far_too_high_does_not_freeze_the_book() {
+        let mut market = live();
+        assert_eq!(send(&mut market, 1_000_000_000_000, "snapshot"), Applied::Snapshot);
+        assert!(matches!(send(&mut market, 3, "update"), Applied::Gap { received: 3, .. }));
+        assert!(market.wants_subscription());
+        assert!(matches!(heartbeat(&mut market, 4), Applied::Ignored("heartbeat")));
+        assert_eq!(send(&mut market, 5, "snapshot"), Applied::Snapshot);
+    }
+
+    #[test]
+    fn frames_that_changed_places_are_one_gap_and_a_late_snapshot_is_not_taken() {
+        let mut market = live();
+        assert_eq!(send(&mut market, 3, "update"), Applied::Gap { expected: 2, received: 3 });
+        assert_eq!(send(&mut market, 2, "snapshot"), Applied::Ignored("behind the count"));
+        assert_eq!(send(&mut market, 2, "snapshot"), Applied::Ignored("behind the count"));
+        assert_eq!(send(&mut market, 4, "update"), Applied::Ignored("waits for a snapshot"));
+        assert_eq!((market.counters().gaps.get(), market.is_live()), (1, false));
+    }
+}
