@@ -218,3 +218,18 @@ def test_coinbase_drops_a_client_that_does_not_subscribe_within_5_seconds(offlin
     assert (opcode, data[:2]) == (websocket.ABNF.OPCODE_CLOSE, struct.pack(">H", 1008))
     assert 4.5 <= time.monotonic() - began <= 9
     client.shutdown()
+
+
+DENIED = {BYBIT: ("orderbook.200", "ret_msg"), OKX: ("books", "msg"), COINBASE: ("level2", "message")}
+
+
+@pytest.mark.parametrize("path", DENIED)
+def test_a_topic_is_refused_in_the_exchange_s_words_until_it_is_given_back(offline, opened, path):
+    """Whoever asks for it meanwhile hears nothing of it."""
+    topic, words = DENIED[path]
+    control(offline, deny=topic)
+    client = opened(path)
+    assert topic in json.loads(client.recv())[words]
+    control(offline, deny="")
+    client.send(OPENING[path])
+    assert topic not in json.loads(client.recv()).get(words, "")

@@ -10,6 +10,7 @@ The body is one JSON object; every key is optional:
 | `refuse_s` | seconds | new connections are cut at once (this port's REST too) |
 | `shutdown` | true | the exchange's notice is sent; one that has none closes with 1012 |
 | `send` | text | the text is sent as one WebSocket message, whatever it says |
+| `deny` | text | topics that begin with it are refused as unknown from now on, except by Binance; "" for none |
 | `old_snapshots` | number | the next snapshots are the one of the market's start |
 | `rest_status` | HTTP status | the next REST call fails with it; 418 and 429 carry Retry-After |
 | `rest_count` | number (1) | how many calls `rest_status` is for |
@@ -40,7 +41,7 @@ NUMBERS: Final = (
     "chaos_s",
 )
 SWITCHES: Final = ("cut", "shutdown", "mute_pings", "hold")
-TEXTS: Final = ("send", "chaos", "chaos_way")
+TEXTS: Final = ("send", "deny", "chaos", "chaos_way")
 KEYS: Final = (*NUMBERS, *SWITCHES, *TEXTS)
 
 

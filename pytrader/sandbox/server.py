@@ -151,6 +151,9 @@ class Server:
                 self._announce(session)
             if asked.get("cut"):
                 session.cut()
+        if "deny" in asked:
+            for dialect in self.dialects:
+                dialect.denied = asked["deny"]
         if "chaos" in asked:
             usual = KINDS[asked["chaos"]]
             seconds, way = asked.get("chaos_s", usual.least_s), asked.get("chaos_way", usual.ways[0])

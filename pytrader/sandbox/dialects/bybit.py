@@ -125,7 +125,7 @@ class BybitTalk(Talk):
         if len(args) > MOST_ARGS:
             return self._refused("args size >10", asked)
         for topic in args:
-            if topic not in self._known:
+            if topic not in self._known or (subscribes and self.dialect.denies(topic)):
                 return self._refused(f"error:handler not found,topic:{topic}", asked)
             if subscribes and (topic in self.topics or args.count(topic) > 1):
                 return self._refused(f"error:already subscribed,topic:{topic}", asked)

@@ -172,7 +172,7 @@ class CoinbaseTalk(Talk):
         if not isinstance(asked, dict) or asked.get("type") not in ("subscribe", "unsubscribe"):
             return (_error("unknown message type"),)
         channel, names = asked.get("channel"), asked.get("product_ids", [])
-        if channel not in CHANNELS:
+        if channel not in CHANNELS or self.dialect.denies(channel):
             return (_error(f"channel {channel} does not exist" if channel else "no channel provided"),)
         if not isinstance(names, list) or (channel != HEARTBEATS and not names):
             return (_error("no product_ids provided"),)

@@ -168,6 +168,11 @@ class Dialect(ABC):
         self.wanted: Counter[str] = Counter()  # topic -> listeners
         self.feeds: dict[str, Feed] = {}
         self.talks = count(1)
+        self.denied = ""  # how the topics begin that nobody may subscribe to now, if any
+
+    def denies(self, topic: str) -> bool:
+        """Say whether a topic that exists is to be refused as one that does not."""
+        return bool(self.denied) and topic.startswith(self.denied)
 
     def listens(self, topic: str) -> None:
         """Count a listener."""

@@ -160,7 +160,8 @@ class OkxTalk(Talk):
         if channel in VIP and instrument == INSTRUMENT:
             told = "Your trading fee tier doesn't meet the requirement to access this channel"
             return [self._error("64003", told, asked)]
-        if channel not in (*self.dialect.feeds, TRADES) or instrument != INSTRUMENT:
+        unknown = channel not in (*self.dialect.feeds, TRADES) or self.dialect.denies(channel)
+        if unknown or instrument != INSTRUMENT:
             wrong = f"Wrong URL or channel:{channel},instId:{instrument} doesn't exist. "
             told = wrong + "Please use the correct URL, channel and parameters referring to API document."
             return [self._error("60018", told, asked)]
