@@ -33,7 +33,8 @@ class BookRow:
     """One book at one moment; prices in quote, sizes in base, None where there is none.
 
     `state` is live, stale, crossed, or the sync state of a book that is not live; `doubt` says why it is not.
-    `feed` is what its connection does, `dead` the threads of it that died.
+    `feed` is what its connection does; `denied`, whether the venue refused some of what it asked for, trades perhaps.
+    `dead` are the threads of it that died.
     """
 
     venue: str
@@ -50,6 +51,7 @@ class BookRow:
     state: str
     doubt: str
     feed: str
+    denied: bool
     dead: tuple[str, ...]
     decimals: int
     counters: Mapping[str, int]
@@ -119,7 +121,7 @@ class KeptBook:
 
     def row(self) -> BookRow:
         """Return the book at this moment."""
-        top, known = self.book.top(), self.instrument
+        top, known, feed = self.book.top(), self.instrument, self._feed
         has = bool(top.bid_e8 and top.ask_e8)
         amounts = [top.bid_e8, top.bid_size_e8, top.ask_e8, top.ask_size_e8, top.ask_e8 - top.bid_e8]
         bid, bid_size, ask, ask_size, spread = [format_e8(each) if has else None for each in amounts]
@@ -139,7 +141,8 @@ class KeptBook:
             age_ns=top.age_ns if has else None,
             state=state,
             doubt="" if top.synced else top.doubt,
-            feed=_feed_words(self._feed),
+            feed=_feed_words(feed),
+            denied=feed is not None and feed.word == "denied",
             dead=self.dead,
             decimals=2 if known is None else _decimals(known.tick_e8),
             counters={name: counters[name] for name in COUNTERS},
@@ -217,9 +220,9 @@ def _cells(row: BookRow) -> list[str]:
 
 
 def _troubles(row: BookRow) -> list[str]:
-    """Return what keeps a book from being live, each in a line."""
+    """Return what keeps a book from being live, or lacks beside a live one, each in a line."""
     dead = [f"thread {name} died; the log says why" for name in row.dead]
-    return dead + ([] if row.is_live else [row.feed])
+    return dead + ([] if row.is_live and not row.denied else [row.feed])
 
 
 def _cross_words(found: VenueTable) -> list[str]:

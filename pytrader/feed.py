@@ -43,9 +43,12 @@ AUDIT_LEAD_MS = 1_000  # kept before a book is asked for: the answer may be olde
 AUDIT_WAIT_S = 5.0  # how long a fetched book waits for the stream
 AUDIT_RETRY_MS = 100
 
+DENIALS_MAX = 64  # refusals of the venue that are logged, each wording once
+
 LIMITED = "the venue's limit on requests"
 
-Word = Literal["connecting", "connected", "waiting", "no_snapshot", "stopped"]
+# denied: connected, but the venue refused some of what was asked for; the book may be live all the same.
+Word = Literal["connecting", "connected", "denied", "waiting", "no_snapshot", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Feed:
         self._telling = threading.Lock()  # for what stands below
         self._connection_state: FeedState | None = None  # the connections' own, whatever hinders the snapshots
         self._hindered = False  # what was told last is of the snapshots
+        self._denials, self._logged = 0, set[str]()  # refusals of the venue that were told, and the wordings logged
 
     def run(self) -> None:
         """Connect and run, again and again, until `stop`: the body of the feed thread."""
@@ -164,6 +168,7 @@ class Feed:
         while not self._stopped.is_set():
             if not self._enter():
                 self._book.wait_successor_wanted(SLICE_MS)
+                self._tell_denials()
                 continue
             try:
                 if self._spend(self._connects):
@@ -203,6 +208,7 @@ class Feed:
             watchdog_divisor=self._settings.watchdog_divisor,
             life_s=self._settings.life_s,
         )
+        self._tell_denials()  # before the loss that may come of them
         return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)
 
     def _open(self, waker: Waker) -> Link:
@@ -369,6 +375,20 @@ class Feed:
             self._hindered = state is not None
             if told is not None:
                 self._on_state(told)
+
+    def _tell_denials(self) -> None:
+        """Tell what the venue refused of what its connections asked for since this was last told."""
+        with self._telling:
+            self._denials, words = self._book.denials(self._denials)
+            distinct = list(dict.fromkeys(words))
+            if not distinct or self._stopped.is_set():
+                return
+            self._connection_state, self._hindered = FeedState("denied", "; ".join(distinct)), False
+            self._on_state(self._connection_state)
+            new = [each for each in distinct if each not in self._logged]
+            self._logged.update(new := new[: DENIALS_MAX - len(self._logged)])
+        for each in new:
+            self._log.warning("The venue refused: %s", each)
 
     def _advised(self, text: str, status: int) -> str:
         advice = self._venue.advice(status)

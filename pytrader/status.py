@@ -389,5 +389,6 @@ def _latency(it: Snapshot) -> list[str]:
 
 
 def _feed(it: Snapshot) -> str:
-    names = ("frames", "refused", "gaps", "resyncs", "crossed", "stale")
+    denied = ("denied",) if it.feed.get("denied") else ()  # `venues` and the log have the venue's words
+    names = ("frames", *denied, "refused", "gaps", "resyncs", "crossed", "stale")
     return _row("Feed", ", ".join(f"{name} {it.feed[name]}" for name in names if name in it.feed))

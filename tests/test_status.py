@@ -124,6 +124,13 @@ def test_screen_shows_every_fact_in_its_place():
     ]
 
 
+def test_requests_that_the_venue_refused_are_counted_where_there_are_some():
+    """Beside the frames, where no long number pushes them off the screen."""
+    found = snapshot(orjson.dumps(DESK), TOP, FAST, {**FEED, "denied": 2}, last_reject=REJECT)
+    assert text(found).splitlines()[-1].startswith("Feed        frames 1234, denied 2, refused 0, ")
+    assert "denied" not in text(made())
+
+
 def test_reports_that_told_nothing_new_are_shown_where_there_are_some():
     assert "Reports     3 told nothing new" in text(made(duplicates=3)).splitlines()
     assert "told nothing new" not in text(made())

@@ -248,6 +248,17 @@ def test_the_spread_between_venues_is_the_highest_bid_less_the_lowest_ask():
     )
 
 
+def test_what_a_venue_refused_is_shown_beside_a_live_book_too():
+    """A book can be live without its trades: the venue's words say so, on the screen and as data."""
+    kept, _ = book_of("okx", 100 * 10**8, 101 * 10**8)
+    kept.told(FeedState("connected", "wss://okx"))
+    assert "okx: " not in text(table([kept]))
+    kept.told(FeedState("denied", "error 60018 Wrong URL or channel:trades"))
+    found = table([kept])
+    assert (found.books[0].is_live, found.books[0].denied) == (True, True)
+    assert "okx: denied: error 60018 Wrong URL or channel:trades" in text(found).splitlines()
+
+
 def test_a_book_that_is_stale_crossed_or_in_another_currency_is_shown_and_not_compared():
     """Only live, fresh books of the traded pair count; with one of them there is nothing between venues."""
     traded = book_of("binance", 100 * 10**8, 101 * 10**8)[0]

@@ -16,6 +16,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::clock;
+use crate::denials::Denials;
 use crate::mailbox::{Mailbox, Posted, UNDRIVEN};
 use crate::tape::{Recorded, Tape};
 
@@ -99,6 +100,8 @@ pub(crate) struct Book {
     successor_wanted: Mutex<bool>,
     successor_changed: Condvar,
     last_refusal: Mutex<Option<WireError>>,
+    venue: Venue,
+    denials: Denials,
 }
 
 impl Book {
@@ -129,6 +132,11 @@ impl Book {
         &self.recorded
     }
 
+    /// Whose market it is.
+    pub(crate) fn venue(&self) -> Venue {
+        self.venue
+    }
+
     /// Takes one frame into `market`, its duration recorded as frame latency.
     #[inline]
     pub(crate) fn ingest_timed(&self, market: &mut Market, frame: &[u8], recv_ns: i64) -> Applied {
@@ -157,8 +165,10 @@ impl Book {
     #[inline]
     fn ingest(&self, market: &mut Market, frame: &[u8], recv_ns: i64) -> Applied {
         let applied = market.apply(frame, recv_ns);
-        if let Applied::Refused(error) = applied {
-            self.note_refusal(error);
+        match applied {
+            Applied::Refused(error) => self.note_refusal(error),
+            Applied::Control { accepted: false } => self.denials.note(self.venue.denial(frame)),
+            _ => {}
         }
         applied
     }
@@ -188,7 +198,8 @@ impl Book {
     fn new(venue: &str, symbol: &str) -> PyResult<Book> {
         let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
         let published = Arc::new(Published::new(Arc::clone(&watch)));
-        let market = Market::new(venue_named(venue)?, symbol, Arc::clone(&published));
+        let venue = venue_named(venue)?;
+        let market = Market::new(venue, symbol, Arc::clone(&published));
         Ok(Book {
             counters: Arc::clone(market.counters()),
             latency: Arc::clone(market.latency()),
@@ -201,6 +212,8 @@ impl Book {
             successor_wanted: Mutex::new(false),
             successor_changed: Condvar::new(),
             last_refusal: Mutex::new(None),
+            venue,
+            denials: Denials::default(),
         })
     }
 
@@ -349,6 +362,13 @@ impl Book {
     fn last_refusal(&self) -> Option<String> {
         let error = self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner);
         error.map(|error| error.to_string())
+    }
+
+    /// How many requests of ours the venue has refused on any connection, and its words on those behind the first `known`:
+    /// at most the last 8, oldest first, each a line of at most 201 characters.
+    #[pyo3(signature = (known = 0))]
+    fn denials(&self, known: u64) -> (u64, Vec<String>) {
+        self.denials.since(known)
     }
 }
 

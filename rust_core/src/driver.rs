@@ -17,6 +17,8 @@ pub(crate) struct Driver<'a> {
     standing: Standing,
     /// When the newest frame came that was worth something to the book.
     book_ns: i64,
+    /// What the venue said when it last refused a request of this connection.
+    denied: Option<String>,
 }
 
 /// What a market needs from its connection, and when it last got something.
@@ -39,7 +41,12 @@ impl<'a> Driver<'a> {
     pub(crate) fn new(book: &'a Book, waker: &Arc<link::wake::Waker>) -> Driver<'a> {
         let (waker, seat) = (Arc::clone(waker), book.succession().enter(|id| book.recorded().begin(id)));
         book.mailbox().open(seat.id(), Box::new(move || waker.wake()));
-        Driver { book, seat, wants_snapshot: false, standing: Standing::Waiting, book_ns: i64::MIN }
+        Driver { book, seat, wants_snapshot: false, standing: Standing::Waiting, book_ns: i64::MIN, denied: None }
+    }
+
+    /// What the venue said when it last refused a request of this connection.
+    pub(crate) fn denied(&self) -> Option<&str> {
+        self.denied.as_deref()
     }
 
     /// Tops keep a live book fresh. Without one they prove nothing: they also come where the depth, or the snapshot that
@@ -99,8 +106,10 @@ impl Sink for Driver<'_> {
         });
         let Some((applied, needs)) = took else { return Flow::Replaced };
         self.state(needs, applied == Applied::Buffered);
-        if applied == Applied::Shutdown {
-            self.on_age();
+        match applied {
+            Applied::Shutdown => self.on_age(),
+            Applied::Control { accepted: false } => self.denied = Some(book.venue().denial(payload)),
+            _ => {}
         }
         if self.seat.own_published().is_some() {
             self.succeed();

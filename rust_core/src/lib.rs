@@ -2,6 +2,7 @@
 
 mod book;
 mod clock;
+mod denials;
 mod desk;
 mod driver;
 mod link;

@@ -48,7 +48,7 @@ impl Waker {
 pub(crate) struct Ended {
     /// "stopped", "closed", "quiet", "no_pong", "unsynced", "replaced", "deadline", "too_large", "protocol" or "io".
     reason: &'static str,
-    /// The numbers or words behind it; may be empty.
+    /// The numbers or words behind it, also what the venue refused of this connection's requests; may be empty.
     detail: String,
     /// Nothing was lost by it: another connection drives the book.
     planned: bool,
@@ -212,7 +212,11 @@ impl Link {
         let (mut stream, received) = self.held().take().ok_or_else(gone)?.into_parts();
         let mut driver = Driver::new(book, &self.waker);
         let ended = run(&mut stream, &received, &self.waker, plan, &mut driver);
-        Ok(Ended { reason: ended.reason.word(), detail: ended.detail, planned: ended.reason.planned() })
+        let planned = ended.reason.planned();
+        let refused = driver.denied().filter(|_| !planned).map(|words| format!("the venue refused: {words}"));
+        let details = [Some(ended.detail), refused].into_iter().flatten().filter(|part| !part.is_empty());
+        let detail = details.collect::<Vec<_>>().join("; ");
+        Ok(Ended { reason: ended.reason.word(), detail, planned })
     }
 }
 

@@ -350,6 +350,10 @@ impl Market {
             Applied::Top | Applied::Depth | Applied::Snapshot | Applied::Trade => &counters.applied,
             // Counted when a snapshot makes it part of the book, or drops it.
             Applied::Buffered => return,
+            Applied::Control { accepted: false } => {
+                counters.denied.add(1);
+                &counters.ignored
+            }
             Applied::Ignored(_) | Applied::Control { .. } | Applied::Shutdown => &counters.ignored,
             Applied::Refused(_) => &counters.refused,
             Applied::Gap { .. } => &counters.gaps,

@@ -17,6 +17,9 @@ const USUAL: u64 = 3_000;
 /// No input may take so long, on a machine that does other things as well.
 const SLOW: Duration = Duration::from_secs(5);
 
+/// Most characters of a venue's words, and the mark of what was cut.
+const LONGEST_WORDS: usize = 201;
+
 /// Our answer on one frame, with the levels and trades in comparable form.
 fn ours(venue: Venue, frame: &[u8], scratch: &mut Scratch) -> Result<Said, Refusal> {
     venue.decode(frame, symbol(venue).as_bytes(), scratch).map(|message| Said::of(message, scratch))
@@ -40,6 +43,10 @@ fn judge(venue: Venue, frame: &[u8], scratch: &mut Scratch) -> Result<bool, Stri
     }
     if !bounded(scratch, frame.len()) {
         return Err("the scratch outgrew the frame".into());
+    }
+    let words = venue.denial(frame);
+    if words.is_empty() || words.chars().count() > LONGEST_WORDS || words.contains(char::is_control) {
+        return Err(format!("no short line for a person: {words:?}"));
     }
     let Some(dull) = dull(venue, frame, symbol(venue)) else { return Ok(false) };
     match (&ours, &dull.said) {

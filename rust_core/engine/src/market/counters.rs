@@ -35,6 +35,8 @@ counters! {
     ignored,
     /// Depth frames that a live book had already, among the ignored.
     duplicates,
+    /// Requests of ours that the venue refused, among the ignored.
+    denied,
     /// Malformed frames.
     refused,
     /// Missed updates.
@@ -65,11 +67,12 @@ impl Counters {
     /// Adds what became of the frames of `heir`, whose book goes on as this market's. What only readers see is left out:
     /// they saw none of its trades and of its first book.
     pub(super) fn add_frames(&self, heir: &Counters) {
-        let fates: [fn(&Counters) -> &Counter; 8] = [
+        let fates: [fn(&Counters) -> &Counter; 9] = [
             |of| &of.frames,
             |of| &of.applied,
             |of| &of.ignored,
             |of| &of.duplicates,
+            |of| &of.denied,
             |of| &of.refused,
             |of| &of.gaps,
             |of| &of.crossed,

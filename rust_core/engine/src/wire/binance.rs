@@ -9,6 +9,9 @@ use super::{Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
+/// Where a refusal says why; some stand in an object `error`.
+pub(super) const DENIAL: [&str; 2] = ["code", "msg"];
+
 /// Reads one frame about `symbol` (upper case, as in field `s`).
 ///
 /// The shape that the venue sends today is tried first; every other order of keys, spacing or spelling that JSON

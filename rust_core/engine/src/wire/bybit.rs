@@ -9,6 +9,9 @@ use super::plain::best_of;
 use super::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 
+/// Where a refusal says of what, and why: in one of two spellings.
+pub(super) const DENIAL: [&str; 4] = ["op", "retCode", "ret_msg", "retMsg"];
+
 /// Reads one frame about `symbol` (as in topics).
 ///
 /// The shape that the venue sends today is tried first; any other spelling that JSON allows takes the general road and

@@ -10,6 +10,9 @@ use super::{Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Print, Refusal, S
 use crate::units::{Price, Qty};
 use crate::view::Level;
 
+/// Where a refusal says why.
+pub(super) const DENIAL: [&str; 2] = ["message", "reason"];
+
 /// Reads one frame about `symbol` (as in `product_id`).
 ///
 /// The shape that the venue sends today is tried first; any other spelling that JSON allows takes the general road and

@@ -41,6 +41,11 @@ impl<'a> Text<'a> {
         self.resolved(&mut [0; MAX_TEXT]).is_some_and(|text| text == word)
     }
 
+    /// The text as a string of its own; as it was sent, if it is no text at all.
+    pub fn owned(&self) -> String {
+        without_escapes(self.raw).unwrap_or_else(|| String::from_utf8_lossy(self.raw).into_owned())
+    }
+
     /// The decimal number that the text holds, × 10⁸.
     pub fn e8(&self, field: &'static str) -> Result<i64, WireError> {
         let mut room = [0; MAX_TEXT];
@@ -50,11 +55,15 @@ impl<'a> Text<'a> {
 
 /// Resolves the escapes of a valid JSON string into `room`.
 fn unescape<'b>(raw: &[u8], room: &'b mut [u8; MAX_TEXT]) -> Option<&'b [u8]> {
-    // A JSON string with its quotes, as the standard decoder wants it; this road is rare and may allocate.
-    let quoted = [b"\"", raw, b"\""].concat();
-    let text: String = serde_json::from_slice(&quoted).ok()?;
+    let text = without_escapes(raw)?;
     room.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(&room[..text.len()])
+}
+
+/// The text of a valid JSON string; `None` for half of a surrogate pair. This road is rare and may allocate.
+fn without_escapes(raw: &[u8]) -> Option<String> {
+    // With its quotes, as the standard decoder wants it.
+    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
 /// A value, as far as a market-data frame needs it.

@@ -13,6 +13,7 @@ mod binance_sbe;
 mod binance_usdm;
 mod bybit;
 mod coinbase;
+mod denial;
 mod fields;
 mod json;
 mod okx;

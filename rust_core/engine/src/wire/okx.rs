@@ -9,6 +9,9 @@ use super::plain::best_of;
 use super::{Join, MAX_FRAME_TRADES, Message, Print, Refusal, Scratch, Span, WireError};
 use crate::units::{Price, Qty};
 
+/// Where a refusal says why; where too many connections are the reason, the event's name says it alone.
+pub(super) const DENIAL: [&str; 3] = ["event", "code", "msg"];
+
 /// Reads one frame about `symbol` (an `instId`).
 ///
 /// The shape that the venue sends today is tried first; any other spelling that JSON allows takes the general road and
