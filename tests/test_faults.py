@@ -45,6 +45,19 @@ def test_no_order_passes_while_the_book_is_not_to_be_trusted_and_the_gate_opens_
     assert recovered_s < 2.0, row  # generous, for a busy machine; the proof is `make soak-faults`
 
 
+def test_what_a_stall_held_back_comes_late_and_is_not_lost(rig):
+    """The book is old meanwhile, and goes on where it was: no gap, no new snapshot, no new connection."""
+    until(lambda: rig.gate.open, "the gate before the stall", 15)
+    kept = ("gaps", "refused", "resyncs", "takeovers")
+    before = rig.app.book.counters()
+    rig.meet(next(row for row in ROWS["N13"] if row.kind == "stall"))
+    after = rig.app.book.counters()
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert rig.gate.unsynced == 0
+    assert after["applied"] - before["applied"] > 20  # those of 2.3 s
+    rig.proved()
+
+
 def test_fifty_cuts_leave_no_thread_no_descriptor_and_no_memory(rig):
     """As many, and as much, as before; those of the rows went first."""
     before, resident = held(), resident_kb()
