@@ -123,7 +123,7 @@ class KeptBook:
         has = bool(top.bid_e8 and top.ask_e8)
         amounts = [top.bid_e8, top.bid_size_e8, top.ask_e8, top.ask_size_e8, top.ask_e8 - top.bid_e8]
         bid, bid_size, ask, ask_size, spread = [format_e8(each) if has else None for each in amounts]
-        state = self._state(top)
+        state = self.state_of(top)
         counters = self.counters()
         return BookRow(
             venue=self.venue,
@@ -145,7 +145,8 @@ class KeptBook:
             counters={name: counters[name] for name in COUNTERS},
         )
 
-    def _state(self, top: Top) -> str:
+    def state_of(self, top: Top) -> str:
+        """Return "live", "stale" or "crossed" (a missing side too) for a synchronised top, else how far it is."""
         if not top.synced:
             return top.sync
         if self._old(top):
