@@ -116,7 +116,7 @@ class Feed:
         self._lost = ""  # why there is a back-off
         self._backoff = Backoff(self._settings.random)
         self._connects = Budget(60, 300.0)  # Binance allows 300 in 5 minutes for each address
-        self._snapshot_backoff = Backoff(self._settings.random)
+        self._snapshot_backoff = Backoff(self._settings.random, last_s=6.0)  # ten a minute are allowed at most
         self._went_live = 0  # how often the book had, when a snapshot was last fetched
         self._snapshots = Budget(10, 60.0)  # audits too
         self._quiet_ms = self._settings.quiet_reconnect_ms
