@@ -39,9 +39,9 @@ pub enum Applied {
     Refused(WireError),
     /// A depth update was missed: the book is desynced.
     Gap {
-        /// The first update id that would have joined.
+        /// The first update id that would have joined; the book's version where it is the version that does not fit.
         expected: u64,
-        /// The frame's first update id.
+        /// The frame's first update id, or its version.
         received: u64,
     },
     /// The frame crossed the book: it is desynced.

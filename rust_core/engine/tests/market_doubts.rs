@@ -156,7 +156,11 @@ mod bybit {
     use super::*;
 
     fn delta(market: &mut Market, u: u64, kind: &str) -> Applied {
-        let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{u}}}"#);
+        book(market, (u, u), kind)
+    }
+
+    fn book(market: &mut Market, (u, seq): (u64, u64), kind: &str) -> Applied {
+        let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{seq}}}"#);
         let frame = format!(r#"{{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"{kind}","data":{data},"cts":1}}"#);
         market.apply(frame.as_bytes(), 1)
     }
@@ -174,6 +178,17 @@ mod bybit {
             market.disconnected();
             assert!(!market.wants_subscription());
         }
+    }
+
+    #[test]
+    fn a_change_whose_seq_falls_is_a_gap_though_its_u_follows() {
+        let mut market = market(Venue::Bybit, "BTCUSDT");
+        assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot);
+        assert_eq!(book(&mut market, (11, 100), "delta"), Applied::Depth, "one match, two frames");
+        assert_eq!(book(&mut market, (12, 99), "delta"), Applied::Gap { expected: 100, received: 99 });
+        assert_eq!((market.is_live(), market.wants_subscription()), (false, true));
+        assert_eq!(book(&mut market, (7, 50), "snapshot"), Applied::Snapshot);
+        assert_eq!(book(&mut market, (8, 51), "delta"), Applied::Depth);
     }
 }
 
