@@ -30,9 +30,9 @@ pub enum Change {
     Old,
     /// An update was missed: the book is desynced. The frame is kept for the next snapshot.
     Gap {
-        /// The first update id that would have joined.
+        /// The first update id that would have joined; the book's version where it is the version that does not fit.
         expected: u64,
-        /// The frame's first update id.
+        /// The frame's first update id, or its version.
         received: u64,
     },
     /// With the whole frame applied the best bid was not below the best ask: the book is desynced.
@@ -101,6 +101,17 @@ impl Sides {
         (self.update_id, self.version) = (update_id, version);
         self.bids.load(bids, MAX_LEVELS);
         self.asks.load(asks, MAX_LEVELS);
+    }
+
+    /// How a frame stands to the whole book. One that joins by its ids and is of an older market comes from elsewhere:
+    /// versions fall only where the venue counts anew (Bybit's are not the ids that join).
+    #[inline]
+    fn meet(&self, span: &Span) -> Meeting {
+        let falls = span.join == Join::Exact && span.version < self.version && !span.leads_back();
+        match meet(span, self.update_id) {
+            Meeting::Joins if falls => Meeting::Gap(Change::Gap { expected: self.version, received: span.version }),
+            meeting => meeting,
+        }
     }
 
     /// Applies a whole frame; tells what is wrong with the book after it.
@@ -225,7 +236,7 @@ impl Book {
         if self.sync != Sync::Live {
             return self.collect(span, bids, asks);
         }
-        match meet(span, self.sides.update_id) {
+        match self.sides.meet(span) {
             Meeting::Joins => {
                 self.note(span, bids, asks);
                 self.live_unless(|sides| sides.apply(span, bids, asks))

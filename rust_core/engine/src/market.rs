@@ -39,9 +39,9 @@ pub enum Applied {
     Refused(WireError),
     /// A depth update was missed: the book is desynced.
     Gap {
-        /// The first update id that would have joined.
+        /// The first update id that would have joined; the book's version where it is the version that does not fit.
         expected: u64,
-        /// The frame's first update id.
+        /// The frame's first update id, or its version.
         received: u64,
     },
     /// The frame crossed the book: it is desynced.
@@ -254,7 +254,7 @@ impl Market {
     #[inline]
     fn on_top(&mut self, version: u64, bid: Level, ask: Level, recv_ns: i64) -> Applied {
         // Without a live book the newest top is the one that came last: the venue may count anew.
-        if version < self.top.update_id && self.is_live() {
+        if version < self.top.update_id.max(self.ahead.version) && self.is_live() {
             return Applied::Ignored("older than the published top");
         }
         self.top = TopOfBook { bid, ask, update_id: version, ..self.top };
@@ -271,10 +271,14 @@ impl Market {
         let change = self.book.apply(span, &self.scratch.bids, &self.scratch.asks);
         if counts_anew(span, change, falls) {
             // A top of the old count would look newer than every top to come.
-            self.top.update_id = 0;
+            (self.top.update_id, self.ahead) = (0, Ahead::default());
         }
         if self.ahead.on_depth(change, self.book.version(), self.top.update_id, recv_ns) {
             self.top.recv_ns = recv_ns;
+        }
+        if change == Change::Applied && self.ahead.is_outdated(recv_ns) {
+            // The book's own top is published then.
+            self.top.update_id = self.top.update_id.min(self.book.version());
         }
         match change {
             Change::Old | Change::Awaiting => {}

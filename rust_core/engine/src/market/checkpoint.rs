@@ -25,6 +25,9 @@ struct Checkpoint {
     /// Absent in older recordings: the next depth frame then ends the wait.
     #[serde(default)]
     ahead_version: u64,
+    /// Absent in older recordings: the next depth frame then replaces a top that it does not reach.
+    #[serde(default)]
+    ahead_top_ns: i64,
     next_sequence: Option<u64>,
     counters: BTreeMap<String, u64>,
     bids: Vec<Row>,
@@ -55,6 +58,7 @@ impl Market {
             recv_ns: self.top.recv_ns,
             ahead_since_ns: self.ahead.since_ns,
             ahead_version: self.ahead.version,
+            ahead_top_ns: self.ahead.top_ns,
             next_sequence: self.sequence.next,
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
@@ -89,7 +93,7 @@ impl Market {
         let (top_bid, top_ask) = (level(made.top_bid), level(made.top_ask));
         (self.top.bid, self.top.ask, self.top.update_id) = (top_bid, top_ask, made.top_id);
         self.top.recv_ns = made.recv_ns;
-        self.ahead = Ahead { since_ns: made.ahead_since_ns, version: made.ahead_version };
+        self.ahead = Ahead { since_ns: made.ahead_since_ns, version: made.ahead_version, top_ns: made.ahead_top_ns };
         self.sequence = Sequence::at(made.next_sequence);
         self.was_live |= first;
         self.publish();

@@ -13,6 +13,8 @@ pub(super) struct Ahead {
     pub since_ns: Option<i64>,
     /// The version that the depth must reach. Later tops do not change it, or a busy market would never be waited for.
     pub version: u64,
+    /// When the newest top that was ahead came.
+    pub top_ns: i64,
 }
 
 impl Ahead {
@@ -22,9 +24,11 @@ impl Ahead {
         if version <= depth {
             return true;
         }
-        if self.since_ns.is_none() {
-            *self = Ahead { since_ns: Some(recv_ns), version };
+        self.top_ns = recv_ns;
+        if self.since_ns.is_none() || version < self.version {
+            self.version = version;
         }
+        self.since_ns.get_or_insert(recv_ns);
         self.in_time(recv_ns)
     }
 
@@ -32,15 +36,22 @@ impl Ahead {
     #[inline]
     pub fn on_depth(&mut self, change: Change, depth: u64, top: u64, recv_ns: i64) -> bool {
         match change {
-            Change::Applied if top > depth && depth < self.version => {
+            Change::Applied if depth < self.version => {
                 self.since_ns.get_or_insert(recv_ns);
             }
-            Change::Applied => *self = Ahead { since_ns: (top > depth).then_some(recv_ns), version: top },
+            Change::Applied => (self.since_ns, self.version) = ((top > depth).then_some(recv_ns), top),
             // Without a live book there is nothing to reach: the stream is there.
             Change::Buffered | Change::Awaiting => *self = Ahead::default(),
             _ => return false,
         }
         change != Change::Awaiting && self.in_time(recv_ns)
+    }
+
+    /// Whether the newest top that was ahead is too old to be truer than the depth: a late one of a count that the venue
+    /// ended is never reached.
+    #[inline]
+    pub fn is_outdated(&self, recv_ns: i64) -> bool {
+        recv_ns - self.top_ns >= DEPTH_LAG_NS
     }
 
     fn in_time(&self, recv_ns: i64) -> bool {
