@@ -302,7 +302,7 @@ impl Market {
 
     fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
         let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
-        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::default());
+        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::reached(recv_ns));
         self.publish();
         match change {
             Change::Applied => Applied::Snapshot,

@@ -21,7 +21,8 @@ struct Checkpoint {
     top_bid: Row,
     top_ask: Row,
     recv_ns: i64,
-    ahead_since_ns: Option<i64>,
+    #[serde(alias = "ahead_since_ns")]
+    ahead_reached_ns: Option<i64>,
     /// Absent in older recordings: the next depth frame then ends the wait.
     #[serde(default)]
     ahead_version: u64,
@@ -56,7 +57,7 @@ impl Market {
             top_bid: row(self.top.bid),
             top_ask: row(self.top.ask),
             recv_ns: self.top.recv_ns,
-            ahead_since_ns: self.ahead.since_ns,
+            ahead_reached_ns: self.ahead.reached_ns,
             ahead_version: self.ahead.version,
             ahead_top_ns: self.ahead.top_ns,
             next_sequence: self.sequence.next,
@@ -93,7 +94,8 @@ impl Market {
         let (top_bid, top_ask) = (level(made.top_bid), level(made.top_ask));
         (self.top.bid, self.top.ask, self.top.update_id) = (top_bid, top_ask, made.top_id);
         self.top.recv_ns = made.recv_ns;
-        self.ahead = Ahead { since_ns: made.ahead_since_ns, version: made.ahead_version, top_ns: made.ahead_top_ns };
+        self.ahead =
+            Ahead { reached_ns: made.ahead_reached_ns, version: made.ahead_version, top_ns: made.ahead_top_ns };
         self.sequence = Sequence::at(made.next_sequence);
         self.was_live |= first;
         self.publish();
