@@ -8,9 +8,10 @@ mod audit;
 mod checksum;
 mod ladder;
 mod pending;
+mod recall;
 
 use crate::units::Side;
-use crate::view::{Doubt, Level, Sync};
+use crate::view::{DEPTH, Doubt, Level, Sync};
 use crate::wire::{Join, MAX_LEVELS, Snapshots, Span};
 pub use audit::Audit;
 use audit::Since;
@@ -39,6 +40,8 @@ pub enum Change {
     Crossed,
     /// With the whole frame applied the levels did not give the frame's checksum: the book is desynced.
     Checksum,
+    /// Too few levels are left of what the book was given or kept: others may be missing among the best. It is desynced.
+    Shallow,
 }
 
 /// How a frame's ids stand to a book at some id.
@@ -72,7 +75,7 @@ pub enum Bridge {
         /// Buffered frames that the snapshot already held.
         old: usize,
     },
-    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
+    /// Older than the first frame kept, of a count that the venue has ended since, or of a market far away: fetch again.
     TooOld,
     /// Newer than every frame so far: kept until a frame joins it.
     Waiting,
@@ -130,6 +133,9 @@ impl Sides {
     fn fault(&self, checksum: Option<i32>) -> Option<Doubt> {
         if !self.uncrossed() {
             return Some(Doubt::Crossed);
+        }
+        if self.bids.is_shallow(DEPTH) || self.asks.is_shallow(DEPTH) {
+            return Some(Doubt::Shallow);
         }
         let wrong = checksum.is_some_and(|sent| sent != checksum::of(self.bids.best_first(), self.asks.best_first()));
         wrong.then_some(Doubt::Checksum)
@@ -258,7 +264,11 @@ impl Book {
             return Change::Applied;
         };
         self.desync(doubt);
-        if doubt == Doubt::Checksum { Change::Checksum } else { Change::Crossed }
+        match doubt {
+            Doubt::Checksum => Change::Checksum,
+            Doubt::Shallow => Change::Shallow,
+            _ => Change::Crossed,
+        }
     }
 
     /// A frame while there is no live book: bridges the waiting snapshot, or is kept.
@@ -314,11 +324,6 @@ impl Book {
         })
     }
 
-    /// Says why the book was not live before: for one that goes on from a checkpoint.
-    pub(crate) fn recall(&mut self, doubt: Doubt) {
-        self.doubt = doubt;
-    }
-
     /// Takes a snapshot that was fetched: it holds every update up to `update_id`.
     pub fn offer(&mut self, update_id: u64, bids: &[Level], asks: &[Level]) -> Bridge {
         if self.sync == Sync::Live {
@@ -359,6 +364,7 @@ impl Book {
             |sides: &mut Sides| frames.iter().find_map(|frame| sides.apply(&frame.span, &frame.bids, &frame.asks));
         match self.live_unless(step) {
             Change::Applied => Bridge::Bridged { applied: frames.len(), old },
+            Change::Shallow => Bridge::TooOld,
             _ => Bridge::Crossed,
         }
     }

@@ -48,6 +48,8 @@ pub enum Applied {
     Crossed,
     /// The levels did not give the frame's checksum: the book is desynced.
     Checksum,
+    /// Levels may be missing among the best, too few of those known are left: the book is desynced.
+    Shallow,
     /// The venue's answer to a request.
     Control {
         /// Whether the venue did what was asked.
@@ -71,6 +73,7 @@ impl Applied {
             Applied::Gap { .. } => "gap",
             Applied::Crossed => "crossed",
             Applied::Checksum => "checksum",
+            Applied::Shallow => "shallow",
             Applied::Control { .. } => "control",
             Applied::Shutdown => "shutdown",
         }
@@ -82,7 +85,7 @@ impl Applied {
 pub enum SnapshotOutcome {
     /// The book is live.
     Bridged,
-    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
+    /// Older than the first frame kept, of a count that the venue has ended since, or of a market far away: fetch again.
     TooOld,
     /// Kept until a frame joins it.
     Waiting,
@@ -297,6 +300,7 @@ impl Market {
             Change::Gap { expected, received } => Applied::Gap { expected, received },
             Change::Crossed => Applied::Crossed,
             Change::Checksum => Applied::Checksum,
+            Change::Shallow => Applied::Shallow,
         }
     }
 
@@ -359,6 +363,7 @@ impl Market {
             Applied::Gap { .. } => &counters.gaps,
             Applied::Crossed => &counters.crossed,
             Applied::Checksum => &counters.checksum_failures,
+            Applied::Shallow => &counters.shallow,
         };
         counter.add(1);
     }

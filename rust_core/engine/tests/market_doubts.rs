@@ -251,6 +251,19 @@ mod coinbase {
         market.apply(frame.as_bytes(), 1)
     }
 
+    /// A frame of bids of these prices, cents, and of the ask 101.
+    fn bids(market: &mut Market, number: u64, kind: &str, cents: impl Iterator<Item = u64>, quantity: u8) -> Applied {
+        let row = |side: &str, cents: u64, quantity: u8| {
+            let price = format!("{}.{:02}", cents / 100, cents % 100);
+            format!(r#"{{"side":"{side}","price_level":"{price}","new_quantity":"{quantity}"}}"#)
+        };
+        let rows: Vec<String> =
+            cents.map(|cents| row("bid", cents, quantity)).chain([row("offer", 10_100, 1)]).collect();
+        let event = format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{}]}}"#, rows.join(","));
+        let frame = format!(r#"{{"channel":"l2_data","timestamp":"","sequence_num":{number},"events":[{event}]}}"#);
+        market.apply(frame.as_bytes(), 1)
+    }
+
     fn heartbeat(market: &mut Market, number: u64) -> Applied {
         market.apply(format!(r#"{{"channel":"heartbeats","sequence_num":{number},"events":[]}}"#).as_bytes(), 1)
     }
@@ -293,5 +306,30 @@ mod coinbase {
         assert_eq!(send(&mut market, 2, "snapshot"), Applied::Ignored("behind the count"));
         assert_eq!(send(&mut market, 4, "update"), Applied::Ignored("waits for a snapshot"));
         assert_eq!((market.counters().gaps.get(), market.is_live()), (1, false));
+    }
+
+    #[test]
+    fn a_book_of_which_the_market_has_moved_away_is_lost_before_a_missing_level_is_among_the_best() {
+        let mut market = market(Venue::Coinbase, "BTC-USD");
+        // 8,000 bids, of which 5,000 are kept, from 50.00 down to 0.01.
+        assert_eq!(bids(&mut market, 0, "snapshot", 1..=8_000, 1), Applied::Snapshot);
+        assert_eq!(bids(&mut market, 1, "update", 3_102..=8_000, 0), Applied::Depth, "31.01 to 30.02 are sure");
+        assert_eq!((market.book().bids().len(), market.is_live()), (101, true));
+        let checkpoint = market.checkpoint().expect("the book is live");
+        let mut resumed = market.sibling(Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::default())))));
+        assert!(resumed.restore(&checkpoint));
+        for market in [&mut market, &mut resumed] {
+            assert_eq!(bids(market, 2, "update", 3_101..=3_101, 0), Applied::Shallow);
+            assert_eq!((market.is_live(), market.top().doubt.word()), (false, "shallow"));
+            assert!(market.wants_subscription());
+            assert_eq!(market.counters().shallow.get(), 1);
+            assert_eq!(bids(market, 3, "snapshot", 1..=3_100, 1), Applied::Snapshot);
+            assert_eq!(
+                bids(market, 4, "update", 5..=3_100, 0),
+                Applied::Depth,
+                "a whole side may be as small as it is"
+            );
+            assert_eq!(market.book().bids().len(), 4);
+        }
     }
 }

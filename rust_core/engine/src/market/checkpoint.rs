@@ -30,6 +30,9 @@ struct Checkpoint {
     #[serde(default)]
     ahead_top_ns: i64,
     next_sequence: Option<u64>,
+    /// Absent in older recordings: the book then counts as whole.
+    #[serde(default)]
+    edges: (Option<Price>, Option<Price>),
     counters: BTreeMap<String, u64>,
     bids: Vec<Row>,
     asks: Vec<Row>,
@@ -61,6 +64,7 @@ impl Market {
             ahead_version: self.ahead.version,
             ahead_top_ns: self.ahead.top_ns,
             next_sequence: self.sequence.next,
+            edges: self.book.edges(),
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
             asks: self.book.asks().map(row).collect(),
@@ -88,6 +92,7 @@ impl Market {
         let (bids, asks): (Vec<Level>, Vec<Level>) = (bids.collect(), asks.collect());
         let first = self.counters.frames.get() == 0;
         self.book.replace(made.update_id, made.version, None, &bids, &asks);
+        self.book.recall_edges(made.edges);
         if first {
             self.book.recall(doubt);
         }
