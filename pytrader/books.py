@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COUNTERS = (
     *("gaps", "duplicates", "resyncs", "crossed", "stale", "refused"),
-    *("checksum_failures", "audits", "divergences", "takeovers"),
+    *("checksum_failures", "shallow", "audits", "divergences", "takeovers"),
 )
 _HEADS = {"checksum_failures": "checksums", "divergences": "diverged"}
 
