@@ -130,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(orjson.dumps(row).decode() if arguments.json else describe(row), flush=True)
         if arguments.png is not None:
             draw(rows, arguments.png)
+    except BrokenPipeError:
+        raise  # whoever read the report has gone; that is no fault of the recording
     except (ReplayError, OSError, EOFError, ValueError) as error:
         print(f"feed-report: {error}", file=sys.stderr)
         return 1
