@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COUNTERS = (
     *("gaps", "duplicates", "resyncs", "crossed", "stale", "refused"),
-    *("checksum_failures", "audits", "divergences", "takeovers"),
+    *("checksum_failures", "shallow", "audits", "divergences", "takeovers"),
 )
 _HEADS = {"checksum_failures": "checksums", "divergences": "diverged"}
 
@@ -125,7 +125,7 @@ class KeptBook:
         has = bool(top.bid_e8 and top.ask_e8)
         amounts = [top.bid_e8, top.bid_size_e8, top.ask_e8, top.ask_size_e8, top.ask_e8 - top.bid_e8]
         bid, bid_size, ask, ask_size, spread = [format_e8(each) if has else None for each in amounts]
-        state = self._state(top)
+        state = self.state_of(top)
         counters = self.counters()
         return BookRow(
             venue=self.venue,
@@ -148,7 +148,8 @@ class KeptBook:
             counters={name: counters[name] for name in COUNTERS},
         )
 
-    def _state(self, top: Top) -> str:
+    def state_of(self, top: Top) -> str:
+        """Return "live", "stale" or "crossed" (a missing side too) for a synchronised top, else how far it is."""
         if not top.synced:
             return top.sync
         if self._old(top):

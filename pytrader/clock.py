@@ -9,6 +9,7 @@ import orjson
 
 from pytrader import halt_file
 from pytrader._core import EngineFault, format_fixed
+from pytrader.figures import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +24,14 @@ MARK_EVERY = 2
 LINE_EVERY = 20
 
 
-def top_line(top: Top, decimals: int) -> str:
-    """Return the line of each second; a book that cannot be trusted says so instead."""
+def top_line(top: Top, decimals: int, state: str = "live") -> str:
+    """Return the line of each second; a book that cannot be trusted, by itself or by its `state`, says so instead."""
     if not top.synced:
         return f"Book not synchronised ({top.sync}{top.doubt and f': {top.doubt}'}): no prices"
+    if state == "stale":
+        return f"Book stale (the last news is {duration(top.age_ns)} old): no prices"
+    if not 0 < top.bid_e8 < top.ask_e8:
+        return "Book crossed or one-sided: no prices"
     bid, ask = format_fixed(top.bid_e8, decimals), format_fixed(top.ask_e8, decimals)
     return f"Best Bid: {bid} | Best Ask: {ask}"
 
@@ -47,7 +52,7 @@ class Clock:
     ) -> None:
         """Mark `desk`; tell the top of `book` each second to `show` and `log`; halt while `halt_file` exists.
 
-        At each tick every book of `kept` is looked at, whether it has become stale.
+        At each tick every book of `kept` is looked at, whether it has become stale; the first of them is `book`.
         """
         self._kept = kept
         self._desk, self._book, self._decimals = desk, book, decimals
@@ -73,7 +78,8 @@ class Clock:
         self._stopped.set()
 
     def _tell(self) -> None:
-        line = top_line(self._book.top(), self._decimals)
+        top = self._book.top()
+        line = top_line(top, self._decimals, self._kept[0].state_of(top) if self._kept else "live")
         self._log.info(line)
         self._show(line)
 

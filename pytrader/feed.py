@@ -119,10 +119,12 @@ class Feed:
         self._lost = ""  # why there is a back-off
         self._backoff = Backoff(self._settings.random)
         self._connects = Budget(60, 300.0)  # Binance allows 300 in 5 minutes for each address
-        self._snapshot_backoff = Backoff(self._settings.random)
+        self._snapshot_backoff = Backoff(self._settings.random, last_s=6.0)  # ten a minute are allowed at most
         self._went_live = 0  # how often the book had, when a snapshot was last fetched
         self._snapshots = Budget(10, 60.0)  # audits too
         self._quiet_ms = self._settings.quiet_reconnect_ms
+        self._refusal: str | None = None  # as logged, and from when on the next one may be: one a minute
+        self._refusal_due_s = float("-inf")
         self._telling = threading.Lock()  # for what stands below
         self._connection_state: FeedState | None = None  # the connections' own, whatever hinders the snapshots
         self._hindered = False  # what was told last is of the snapshots
@@ -142,6 +144,7 @@ class Feed:
         clock = self._settings.clock
         last_s, audited_s = float("-inf"), clock()
         while not self._stopped.is_set():
+            self._tell_refusal()
             if self._book.wait_snapshot_wanted(SLICE_MS) and self._snapshot_url is not None:
                 last_s = self._snapshot(self._snapshot_url, last_s)
             elif self._audit_url is not None and 0 < self._settings.audit_s <= clock() - audited_s:
@@ -293,6 +296,13 @@ class Feed:
             self._log.warning("Snapshot failed: %s", error)
             self._hinder(FeedState("no_snapshot", str(error)))
         return asked_s
+
+    def _tell_refusal(self) -> None:
+        """Log why the decoder last refused a frame or a body: a venue that changed its words is known by that alone."""
+        refusal, now_s = self._book.last_refusal(), self._settings.clock()
+        if refusal not in (None, self._refusal) and now_s >= self._refusal_due_s:
+            self._refusal, self._refusal_due_s = refusal, now_s + HEALTHY_S
+            self._log.warning("Refused what the venue sent: %s", refusal)
 
     def _audit(self, url: str) -> None:
         """Compare the book with a fetched one, unless something more urgent wants the request."""

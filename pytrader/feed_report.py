@@ -33,7 +33,17 @@ EDGES = [mantissa * 10**power for power in range(4, 11) for mantissa in (1, 3)] 
 BAR = 40
 NEVER_NS = 2**62  # later than any time
 UTC_SINCE_NS = 10**17  # a receive time above it is UTC (1973 and later), one below it a monotonic clock's
-COUNTS = ("gaps", "duplicates", "resyncs", "crossed", "refused", "checksum_failures", "snapshots", "takeovers")
+COUNTS = (
+    "gaps",
+    "duplicates",
+    "resyncs",
+    "crossed",
+    "refused",
+    "checksum_failures",
+    "shallow",
+    "snapshots",
+    "takeovers",
+)
 _STREAM = re.compile(rb'"(?:stream|topic|channel|e)" ?: ?"([^"]{1,80})"')
 _HEAD_BYTES = 400
 NO_MATPLOTLIB = "--png needs matplotlib, which is an extra: pip install 'pytrader[report]'"
@@ -120,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(orjson.dumps(row).decode() if arguments.json else describe(row), flush=True)
         if arguments.png is not None:
             draw(rows, arguments.png)
+    except BrokenPipeError:
+        raise  # whoever read the report has gone; that is no fault of the recording
     except (ReplayError, OSError, EOFError, ValueError) as error:
         print(f"feed-report: {error}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
@@ -69,9 +70,19 @@ def retry_after_s(status: int | None, headers: Mapping[str, str] | HTTPMessage) 
     """Return how long a server wants to be left alone after `status`, seconds; 0 when it does not say."""
     usual_s = {418: _BAN_S, 429: _THROTTLE_S}.get(status or 0, 0.0)
     text = (headers.get("retry-after") or "").strip()
-    if not (text.isascii() and text.isdigit()):
+    asked_s = float(text) if text.isascii() and text.isdigit() else _until_s(text, headers)
+    if asked_s is None:
         return usual_s
-    return min(max(float(text), usual_s if status == 418 else 0.0), _RETRY_AFTER_MAX_S)
+    return min(max(asked_s, usual_s if status == 418 else 0.0), _RETRY_AFTER_MAX_S)
+
+
+def _until_s(text: str, headers: Mapping[str, str] | HTTPMessage) -> float | None:
+    """Return the time to an HTTP date by the server's own clock, its Date; None where either is none."""
+    try:
+        at, now = (parsedate_to_datetime(date) for date in (text, headers.get("date") or ""))
+        return (at - now).total_seconds()
+    except (TypeError, ValueError):
+        return None
 
 
 def fetch(url: str, *, waker: Waker, ca_file: Path | None = None, timeout_s: float = 5.0) -> bytes:

@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
             recv_ns=arguments.recv_ns,
             tops=arguments.tops,
         )
+    except BrokenPipeError:
+        raise  # whoever read the report has gone; that is no fault of the recording
     except (ReplayError, OSError, EOFError, ValueError) as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2 if isinstance(error, backtest.UsageError) else 1

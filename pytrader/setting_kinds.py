@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CAP: Final = " (the cap, 10 times the default, is compiled in)"
 COMPILED: Final = " (the cap is compiled in)"
+_WATCHED: Final = "([a-z-]{2,20})(:[a-z0-9]{1,15}/[a-z0-9]{2,10}|:[a-z0-9-]{4,26})?"  # a symbol as `symbol` takes it
 
 
 class Secret:
@@ -126,7 +127,7 @@ def url(scheme: str) -> Kind:
 def watched(text: str) -> tuple[str, ...]:
     """Read a comma list of venues, each once: "okx", or "coinbase:BTC-USD" with a symbol of its own."""
     words = [word.strip() for word in text.split(",")] if text.strip() else []
-    rows = [re.fullmatch("([a-z-]{2,20})(:[a-z0-9/-]{4,26})?", word.lower()) for word in words]
+    rows = [re.fullmatch(_WATCHED, word.lower()) for word in words]
     names = [row and row[1] for row in rows]
     if None in names or len(set(names)) < len(names):
         raise ValueError

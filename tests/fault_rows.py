@@ -53,6 +53,7 @@ class Gate:
     leaked: list = field(default_factory=list)  # allowed although the book was not to be trusted
     unnamed: list = field(default_factory=list)  # refused over such a book without a BOOK_ code
     shut: int = 0  # looks that found the gate shut
+    why: tuple = ()  # at the first of them
     open: bool = False
     looks: int = 0
     unsynced: int = 0
@@ -71,6 +72,8 @@ class Gate:
         elif doubtful and not any(code.startswith("BOOK_") for code in verdict.codes):
             self.unnamed.append(verdict.codes)
         self.open = not any(code.startswith("BOOK_") for code in verdict.codes)
+        if not self.open and not self.shut:
+            self.why = (verdict.codes, after.sync, after.doubt, before.age_ns / 1e6)
         self.shut += not self.open
         self.unsynced += not after.synced
         self.looks += 1
@@ -117,7 +120,7 @@ class Rig:
         began_s = time.monotonic()
         if not row.loses:
             time.sleep(row.seconds + 0.3)
-            assert (gate.shut, gate.unsynced) == (0, 0), row
+            assert (gate.shut, gate.unsynced) == (0, 0), (row, gate.why)
             return 0.0
         until(lambda: gate.shut, f"the gate to shut at {row}", 5)
         shut_s = time.monotonic()

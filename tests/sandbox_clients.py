@@ -87,6 +87,18 @@ def raw_client(market, path, *, early=b""):
     return client, rest
 
 
+def kept_by_python_binance(binance, market):
+    """Return the library's client, pointed at the market, and the keeper of a book that uses it."""
+    client = binance.AsyncClient()
+    client.API_URL = market.rest_url + "/api"
+    streams = binance.BinanceSocketManager(client)
+    streams.STREAM_URL = market.ws_url + "/"
+    keeper = binance.DepthCacheManager(
+        client, symbol="BTCUSDT", bm=streams, limit=1000, ws_interval=100, conv_type=str, refresh_interval=None
+    )
+    return client, keeper
+
+
 def masked(first, payload):
     """Return a client's frame of at most 65,535 bytes, masked with zeros; `first` is its first byte."""
     size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")

@@ -131,6 +131,18 @@ def test_what_is_not_for_this_book_is_ignored(live: Book) -> None:
     assert live.top().synced
 
 
+def test_trades_are_listed_oldest_first_with_what_the_taker_did(live: Book) -> None:
+    """The last 1,024 of them; a buyer who was the maker means that the taker sold."""
+    assert live.trades() == []
+    for number in range(1, 1_030):
+        maker = "true" if number % 2 else "false"
+        frame = f'{{"e":"trade","s":"BTCUSDT","t":{number},"p":"{number}","q":"0.5","m":{maker}}}'
+        assert live.apply(frame.encode(), 9_000) == "trade"
+    found = live.trades()
+    assert len(found) == 1_024
+    assert (found[0], found[-1]) == ((6 * 10**8, 5 * 10**7, "buy"), (1_029 * 10**8, 5 * 10**7, "sell"))
+
+
 def test_a_trade_counts_but_does_not_make_the_book_fresh(live: Book) -> None:
     """Only book streams prove that prices are current."""
     trade = b'{"e":"trade","s":"BTCUSDT","t":5,"p":"100","q":"0.5","m":false}'

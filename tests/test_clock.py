@@ -1,11 +1,14 @@
 """Ten marks and twenty looks a second, one line; a HALT file or a dead thread stops trading once, by name."""
 
+import re
+from time import monotonic_ns
 from types import SimpleNamespace
 
 import pytest
 from paper_market import live_book
 
 from pytrader import Book, clock
+from pytrader.books import KeptBook
 from pytrader.clock import Clock, top_line
 
 
@@ -51,6 +54,20 @@ def test_line_has_the_decimals_of_the_tick():
 
 def test_line_of_a_book_that_cannot_be_trusted_names_no_price():
     assert top_line(Book().top(), 2) == "Book not synchronised (empty): no prices"
+
+
+def test_line_of_a_book_without_news_or_without_a_side_names_no_price(made):
+    """What was true two seconds ago is no price, and neither is a side where nothing rests."""
+    for book, words in [
+        (live_book(recv_ns=monotonic_ns() - 2_500_000_000), r"Book stale \(the last news is 2\.5\d s old\): no prices"),
+        (live_book(size="0"), r"Book crossed or one-sided: no prices"),
+        (live_book(), r"Best Bid: 26795\.00 \| Best Ask: 26796\.00"),
+    ]:
+        desk = Ticks(10)
+        one = made.clock(desk, book)
+        one._kept = [KeptBook("binance", "BTCUSDT", book, stale_after_ms=2_000)]
+        one.run()
+        assert re.fullmatch(words, made.logged[-1]), made.logged
 
 
 def test_one_line_for_ten_marks_goes_to_the_log_and_the_screen(made):

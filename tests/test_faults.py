@@ -70,6 +70,19 @@ def test_the_gate_stays_open_through_what_costs_no_book(patient, row):
     patient.proved()
 
 
+def test_what_a_stall_held_back_comes_late_and_is_not_lost(patient):
+    """The book is old meanwhile, and goes on where it was: no gap, no new snapshot, no new connection."""
+    until(lambda: patient.gate.open, "the gate before the stall", 15)
+    kept = ("gaps", "refused", "resyncs", "takeovers")
+    before = patient.app.book.counters()
+    patient.meet(next(row for row in ROWS["N13"] if row.kind == "stall"))
+    after = patient.app.book.counters()
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert patient.gate.unsynced == 0
+    assert after["applied"] - before["applied"] > 20  # those of 2.3 s
+    patient.proved()
+
+
 def test_fifty_cuts_leave_no_thread_no_descriptor_and_no_memory(hasty):
     """As many, and as much, as before; those of the rows went first."""
     before, resident = held(), resident_kb()

@@ -287,6 +287,22 @@ def test_what_hindered_a_snapshot_is_told_no_longer_once_one_has_come(server):
         assert feed.states[-2].detail == "the venue's limit on requests"
 
 
+@pytest.mark.parametrize("what", ["frame", "snapshot"])
+def test_why_the_decoder_refused_something_stands_in_the_log_once_a_minute(server, caplog, what):
+    """A counter alone says nothing of a venue that changed its words."""
+    if what == "snapshot":
+        server.rest = lambda _: (200, {}, b'{"code":"50011","msg":"Too Many Requests","data":[]}')
+    with running(server) as feed:
+        stream = server.stream()
+        stream.send(depth(9, 11, "100.00", "101.00"))
+        for _ in range(3 if what == "frame" else 0):
+            stream.send(b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","U":"12"}}')
+        until(lambda: "Refused what the venue sent: " in caplog.text, "the line")
+        time.sleep(0.5)
+        assert feed.book.last_refusal() in caplog.text
+    assert caplog.text.count("Refused what the venue sent: ") == 1
+
+
 def test_a_redirect_is_not_followed(server):
     """A venue that points elsewhere is not believed."""
     with VenueServer() as elsewhere:

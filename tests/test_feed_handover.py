@@ -361,3 +361,24 @@ def test_the_live_book_is_compared_with_a_fetched_one(server, price, word):
         if word == "diverged":
             stream.send(depth(10, 13, "100.00", "101.00"))
             until(feed.synced, "a book made anew")
+
+
+def test_an_audit_asks_for_nothing_beyond_the_budget_or_while_the_venue_wants_to_be_left_alone(server, monkeypatch):
+    """It takes its request out of the snapshots' ten a minute, and a ban holds it back too."""
+    monkeypatch.setattr("pytrader.feed.AUDIT_LEAD_MS", 1)
+    clock, asked, book = Virtual(), [], Book()
+    settings = FeedSettings(random=random.Random(1), clock=clock, pause=clock.pause)
+    feed = Feed(Binance("BTCUSDT", server.stream_base, server.rest_base), book, log=_quiet(), settings=settings)
+    monkeypatch.setattr(feed, "_fetch", lambda _: asked.append(clock.now_s) or snapshot(11))
+    book.apply(depth(9, 11, "100.00", "101.00"))
+    assert book.offer_snapshot(snapshot(10)) == "bridged"
+    for _ in range(12):
+        feed._audit("")
+    assert (len(asked), book.counters()["audits"]) == (10, 10)
+    clock.now_s = 60.0
+    feed._bar(30.0)
+    feed._audit("")
+    assert len(asked) == 10
+    clock.now_s = 90.0
+    feed._audit("")
+    assert len(asked) == 11

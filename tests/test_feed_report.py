@@ -1,6 +1,7 @@
 """`pytrader feed-report`: the figures of a recording, counted here a second time by hand."""
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -167,6 +168,18 @@ def test_report_for_a_person_names_everything(tmp_path):
         "Lag   ",
     ):
         assert words in out, words
+
+
+@pytest.mark.parametrize("command", ["feed-report", "replay"])
+def test_reader_that_leaves_early_is_no_error_of_the_recording(tmp_path, command):
+    """As `| head` does: nothing is said about a pipe."""
+    begun(tmp_path).end()
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "pytrader", command, str(tmp_path)]
+    done = subprocess.run(words, env=environment(), stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.stderr == b""
 
 
 def test_recorded_venue_traffic_has_the_figures_that_its_description_gives(recordings: Recordings, tmp_path):

@@ -73,3 +73,20 @@ def test_retry_after_is_read_with_sense():
     assert retry_after_s(503, {"retry-after": "9"}) == 9
     assert retry_after_s(503, {"retry-after": "-9"}) == 0
     assert retry_after_s(429, {"retry-after": "9" * 400}) == 3 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("after", "now", "expected"),
+    [
+        ("Wed, 21 Oct 2026 07:38:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 600),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2036 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 3 * 86_400),
+        ("Wed, 21 Oct 2026 07:38:00 GMT", None, 60),
+        ("Wed, 21 Oct 2026 07:38:00 GMT", "soon", 60),
+        ("Wed, 99 Oct 2026 07:38:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 60),
+    ],
+)
+def test_a_date_to_wait_for_is_read_by_the_server_s_own_clock(after, now, expected):
+    """HTTP allows a date in place of seconds; a clock here that is wrong changes nothing."""
+    fields = {"retry-after": after} | ({} if now is None else {"date": now})
+    assert retry_after_s(429, fields) == expected

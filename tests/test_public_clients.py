@@ -17,6 +17,7 @@ from time import monotonic, sleep
 
 import pytest
 import websocket
+from sandbox_clients import kept_by_python_binance
 
 from pytrader import Book, format_e8
 from pytrader._core import Waker
@@ -250,13 +251,7 @@ def test_python_binance_sees_our_book_of_binance(market):
     seen = {}
 
     async def listen():
-        client = binance.AsyncClient()
-        client.API_URL = market.rest_url + "/api"
-        streams = binance.BinanceSocketManager(client)
-        streams.STREAM_URL = market.ws_url + "/"
-        keeper = binance.DepthCacheManager(
-            client, symbol="BTCUSDT", bm=streams, limit=1000, ws_interval=100, conv_type=str, refresh_interval=None
-        )
+        client, keeper = kept_by_python_binance(binance, market)
         try:
             async with asyncio.timeout(LONGEST_S), keeper as kept:
                 for step in range(UPDATES):

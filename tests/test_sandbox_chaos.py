@@ -47,6 +47,7 @@ def test_equal_seeds_make_equal_faults_and_each_round_has_every_kind_once():
     one, same, other = (list(itertools.islice(schedule(tuple(KINDS), seed), 64)) for seed in (3, 3, 4))
     assert one == same
     assert one != other
+    assert one == list(itertools.islice(schedule(tuple(reversed(KINDS)), 3), 64))
     for first in range(0, 64, len(KINDS)):
         assert {fault.kind for fault in one[first : first + len(KINDS)]} == set(KINDS)
     for fault in one:

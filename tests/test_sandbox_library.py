@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sandbox_clients import kept_by_python_binance
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.market import Market
@@ -17,13 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 async def _kept_books(market, frames_wanted):
     """Let python-binance keep a book; return (update id, best 100 bids, best 100 asks) after each step."""
-    client = binance.AsyncClient()
-    client.API_URL = market.rest_url + "/api"
-    streams = binance.BinanceSocketManager(client)
-    streams.STREAM_URL = market.ws_url + "/"
-    keeper = binance.DepthCacheManager(
-        client, symbol="BTCUSDT", bm=streams, limit=1000, ws_interval=100, conv_type=str, refresh_interval=None
-    )
+    client, keeper = kept_by_python_binance(binance, market)
     books = []
     try:
         async with keeper as kept:

@@ -193,7 +193,10 @@ def test_symbol_is_put_in_the_venues_words_and_its_own_spelling_is_kept():
 def test_watched_venues_are_a_comma_list_and_not_the_traded_one():
     """Each once, with a symbol of its own if need be."""
     assert load({"watch": "OKX, coinbase:btc-usd"}, HOME, None).watch == ("okx", "coinbase:BTC-USD")
+    assert load({"watch": "coinbase:btc/usd"}, HOME, None).watch == ("coinbase:BTC/USD",)
     assert load({}, HOME, None).watch == ()
+    for word in ("okx:a/b/c", "okx:/usdt", "okx:btc/", "okx:////"):
+        assert f"watch: '{word}' from the command line" in refusal({"watch": word})
     message = refusal({"watch": "okx,binance"})
     assert message == "watch: binance (command line) is not allowed: it is the traded venue, whose book is kept anyway"
     with pytest.raises(SettingsError, match=r"watch: 'bibit' from command line is not known.*did you mean bybit"):

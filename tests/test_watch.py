@@ -235,7 +235,7 @@ def book_of(venue, bid, ask, quote="USDT", age_ms=0):
     return kept, Top
 
 
-MORE = dict.fromkeys(("checksum_failures", "audits", "divergences", "takeovers"), 0)
+MORE = dict.fromkeys(("checksum_failures", "shallow", "audits", "divergences", "takeovers"), 0)
 
 
 def test_the_spread_between_venues_is_the_highest_bid_less_the_lowest_ask():

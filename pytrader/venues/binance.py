@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import Instrument, OpenVenue, VenueError, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import Instrument, OpenVenue, VenueError, asset, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,8 +95,8 @@ def _instrument(row: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]]) 
     notional = rules.get("NOTIONAL") or rules["MIN_NOTIONAL"]
     return Instrument(
         symbol=row["symbol"],
-        base=row["baseAsset"],
-        quote=row["quoteAsset"],
+        base=asset(row, "baseAsset"),
+        quote=asset(row, "quoteAsset"),
         tick_e8=positive_e8(rules["PRICE_FILTER"], "tickSize"),
         step_e8=positive_e8(rules["LOT_SIZE"], "stepSize"),
         min_quantity_e8=positive_e8(rules["LOT_SIZE"], "minQty"),

@@ -9,7 +9,16 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import AskedVenue, Instrument, KeepAlive, VenueError, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import (
+    AskedVenue,
+    Instrument,
+    KeepAlive,
+    VenueError,
+    asset,
+    positive_e8,
+    read_json,
+    usual_advices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,8 +105,8 @@ def _instrument(row: Mapping[str, Any], lot: Mapping[str, Any]) -> Instrument:
     step_e8 = positive_e8(lot, "basePrecision")
     return Instrument(
         symbol=row["symbol"],
-        base=row["baseCoin"],
-        quote=row["quoteCoin"],
+        base=asset(row, "baseCoin"),
+        quote=asset(row, "quoteCoin"),
         tick_e8=positive_e8(row["priceFilter"], "tickSize"),
         step_e8=step_e8,
         # Bybit announced that minOrderQty goes: one step is then the least.

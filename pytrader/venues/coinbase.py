@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from pytrader.venues.venue import Instrument, OpenVenue, VenueError, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import Instrument, OpenVenue, VenueError, asset, positive_e8, read_json, usual_advices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +97,8 @@ class Coinbase(OpenVenue):
 def _instrument(row: Mapping[str, Any]) -> Instrument:
     return Instrument(
         symbol=row["product_id"],
-        base=row["base_currency_id"],
-        quote=row["quote_currency_id"],
+        base=asset(row, "base_currency_id"),
+        quote=asset(row, "quote_currency_id"),
         tick_e8=positive_e8(row, "price_increment"),
         step_e8=positive_e8(row, "base_increment"),
         min_quantity_e8=positive_e8(row, "base_min_size"),

@@ -9,7 +9,16 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import AskedVenue, Instrument, KeepAlive, VenueError, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import (
+    AskedVenue,
+    Instrument,
+    KeepAlive,
+    VenueError,
+    asset,
+    positive_e8,
+    read_json,
+    usual_advices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,8 +101,8 @@ class Okx(AskedVenue):
 def _instrument(row: Mapping[str, Any]) -> Instrument:
     return Instrument(
         symbol=row["instId"],
-        base=row["baseCcy"],
-        quote=row["quoteCcy"],
+        base=asset(row, "baseCcy"),
+        quote=asset(row, "quoteCcy"),
         tick_e8=positive_e8(row, "tickSz"),
         step_e8=positive_e8(row, "lotSz"),
         min_quantity_e8=positive_e8(row, "minSz"),

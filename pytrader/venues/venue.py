@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MESSAGE_MAX = 1 << 20  # bytes of one message; a venue that sends its whole book at once says more
 
+ASSET_MAX = 32  # characters of an asset's name; some venues list names that are not ASCII
+
 
 class VenueError(ValueError):
     """A venue answered with something that is not what was asked for."""
@@ -162,6 +164,14 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise VenueError("a key stands twice in one object")
     return members
+
+
+def asset(row: Mapping[str, Any], key: str) -> str:
+    """Return the name of an asset under `key`. Raise KeyError without it, VenueError for what is none."""
+    name = row[key]
+    if not (isinstance(name, str) and 0 < len(name) <= ASSET_MAX and name.isprintable() and " " not in name):
+        raise VenueError(f"{key} {name!r} is no asset")
+    return name
 
 
 def positive_e8(row: Mapping[str, Any], key: str) -> int:

@@ -39,7 +39,8 @@ pub(crate) struct Top {
     synced: bool,
     /// "empty", "buffering", "live" or "desynced".
     sync: &'static str,
-    /// Why it is, or last was, not live: "gap", "crossed", "refused", "disconnected", "checksum", "diverged"; "" if never.
+    /// Why it is, or last was, not live: "gap", "crossed", "refused", "disconnected", "checksum", "diverged",
+    /// "shallow"; "" if never.
     doubt: &'static str,
 }
 
@@ -221,7 +222,8 @@ impl Book {
     ///
     /// "top", "depth", "snapshot", "trade": published. "buffered": kept until a snapshot bridges it. "ignored": nothing for this
     /// book. "control", "shutdown": an answer or a notice of the venue. "refused": malformed (see `last_refusal`).
-    /// "gap", "crossed", "checksum": the book is unsynced; "refused" unsyncs it too unless the frame was surely no depth frame.
+    /// "gap", "crossed", "checksum", "shallow": the book is unsynced; "refused" unsyncs it too unless the frame was surely no
+    /// depth frame.
     /// `recv_ns` is the monotonic receive time; without it the frame counts as received now, and is timed.
     #[pyo3(signature = (frame, recv_ns = None))]
     fn apply(&self, frame: &[u8], recv_ns: Option<i64>) -> &'static str {

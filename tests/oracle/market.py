@@ -27,7 +27,7 @@ class Market:
     ticker: tuple[int, Decimal, Decimal, Decimal, Decimal] = (0, ZERO, ZERO, ZERO, ZERO)
     synced: bool = False
     frame_ns: int = 0
-    ahead_ns: int | None = None
+    depth_ns: int = 0  # when a depth frame last came, or a ticker that is no news beside it
     seen: dict[str, list[Level]] = field(default_factory=dict)
     best: tuple[Level, Level] | None = None
 
@@ -60,15 +60,14 @@ class Market:
 
     def hear_depth(self, mono_ns: int) -> None:
         """Note when a depth frame came."""
-        self.frame_ns, self.ahead_ns = mono_ns, None
+        self.frame_ns = self.depth_ns = mono_ns
 
     def hear_ticker(self, mono_ns: int) -> None:
-        """Note when a ticker came: it makes the book fresh unless it has been ahead of the depth for too long."""
-        if self.synced and self.ticker[0] > self.depth_id:
-            self.ahead_ns = mono_ns if self.ahead_ns is None else self.ahead_ns
-            if mono_ns - self.ahead_ns >= DEPTH_LAG_NS:
-                return
-        self.frame_ns = mono_ns
+        """Note when a ticker came: it makes the book fresh unless the depth has been behind it for too long."""
+        if self.synced and self.ticker[0] <= self.depth_id:
+            self.depth_ns = mono_ns  # it says that nothing has happened since
+        if not (self.synced and mono_ns - self.depth_ns >= DEPTH_LAG_NS):
+            self.frame_ns = mono_ns
 
     def forget(self) -> None:
         """Forget the answers that the last frames gave."""

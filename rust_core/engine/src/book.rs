@@ -8,9 +8,10 @@ mod audit;
 mod checksum;
 mod ladder;
 mod pending;
+mod recall;
 
 use crate::units::Side;
-use crate::view::{Doubt, Level, Sync};
+use crate::view::{DEPTH, Doubt, Level, Sync};
 use crate::wire::{Join, MAX_LEVELS, Snapshots, Span};
 pub use audit::Audit;
 use audit::Since;
@@ -30,15 +31,17 @@ pub enum Change {
     Old,
     /// An update was missed: the book is desynced. The frame is kept for the next snapshot.
     Gap {
-        /// The first update id that would have joined.
+        /// The first update id that would have joined; the book's version where it is the version that does not fit.
         expected: u64,
-        /// The frame's first update id.
+        /// The frame's first update id, or its version.
         received: u64,
     },
     /// With the whole frame applied the best bid was not below the best ask: the book is desynced.
     Crossed,
     /// With the whole frame applied the levels did not give the frame's checksum: the book is desynced.
     Checksum,
+    /// Too few levels are left of what the book was given or kept: others may be missing among the best. It is desynced.
+    Shallow,
 }
 
 /// How a frame's ids stand to a book at some id.
@@ -72,7 +75,7 @@ pub enum Bridge {
         /// Buffered frames that the snapshot already held.
         old: usize,
     },
-    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
+    /// Older than the first frame kept, of a count that the venue has ended since, or of a market far away: fetch again.
     TooOld,
     /// Newer than every frame so far: kept until a frame joins it.
     Waiting,
@@ -103,6 +106,17 @@ impl Sides {
         self.asks.load(asks, MAX_LEVELS);
     }
 
+    /// How a frame stands to the whole book. One that joins by its ids and is of an older market comes from elsewhere:
+    /// versions fall only where the venue counts anew (Bybit's are not the ids that join).
+    #[inline]
+    fn meet(&self, span: &Span) -> Meeting {
+        let falls = span.join == Join::Exact && span.version < self.version && !span.leads_back();
+        match meet(span, self.update_id) {
+            Meeting::Joins if falls => Meeting::Gap(Change::Gap { expected: self.version, received: span.version }),
+            meeting => meeting,
+        }
+    }
+
     /// Applies a whole frame; tells what is wrong with the book after it.
     #[inline]
     fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Option<Doubt> {
@@ -119,6 +133,9 @@ impl Sides {
     fn fault(&self, checksum: Option<i32>) -> Option<Doubt> {
         if !self.uncrossed() {
             return Some(Doubt::Crossed);
+        }
+        if self.bids.is_shallow(DEPTH) || self.asks.is_shallow(DEPTH) {
+            return Some(Doubt::Shallow);
         }
         let wrong = checksum.is_some_and(|sent| sent != checksum::of(self.bids.best_first(), self.asks.best_first()));
         wrong.then_some(Doubt::Checksum)
@@ -225,7 +242,7 @@ impl Book {
         if self.sync != Sync::Live {
             return self.collect(span, bids, asks);
         }
-        match meet(span, self.sides.update_id) {
+        match self.sides.meet(span) {
             Meeting::Joins => {
                 self.note(span, bids, asks);
                 self.live_unless(|sides| sides.apply(span, bids, asks))
@@ -247,7 +264,11 @@ impl Book {
             return Change::Applied;
         };
         self.desync(doubt);
-        if doubt == Doubt::Checksum { Change::Checksum } else { Change::Crossed }
+        match doubt {
+            Doubt::Checksum => Change::Checksum,
+            Doubt::Shallow => Change::Shallow,
+            _ => Change::Crossed,
+        }
     }
 
     /// A frame while there is no live book: bridges the waiting snapshot, or is kept.
@@ -303,11 +324,6 @@ impl Book {
         })
     }
 
-    /// Says why the book was not live before: for one that goes on from a checkpoint.
-    pub(crate) fn recall(&mut self, doubt: Doubt) {
-        self.doubt = doubt;
-    }
-
     /// Takes a snapshot that was fetched: it holds every update up to `update_id`.
     pub fn offer(&mut self, update_id: u64, bids: &[Level], asks: &[Level]) -> Bridge {
         if self.sync == Sync::Live {
@@ -348,6 +364,7 @@ impl Book {
             |sides: &mut Sides| frames.iter().find_map(|frame| sides.apply(&frame.span, &frame.bids, &frame.asks));
         match self.live_unless(step) {
             Change::Applied => Bridge::Bridged { applied: frames.len(), old },
+            Change::Shallow => Bridge::TooOld,
             _ => Bridge::Crossed,
         }
     }

@@ -39,15 +39,17 @@ pub enum Applied {
     Refused(WireError),
     /// A depth update was missed: the book is desynced.
     Gap {
-        /// The first update id that would have joined.
+        /// The first update id that would have joined; the book's version where it is the version that does not fit.
         expected: u64,
-        /// The frame's first update id.
+        /// The frame's first update id, or its version.
         received: u64,
     },
     /// The frame crossed the book: it is desynced.
     Crossed,
     /// The levels did not give the frame's checksum: the book is desynced.
     Checksum,
+    /// Levels may be missing among the best, too few of those known are left: the book is desynced.
+    Shallow,
     /// The venue's answer to a request.
     Control {
         /// Whether the venue did what was asked.
@@ -71,6 +73,7 @@ impl Applied {
             Applied::Gap { .. } => "gap",
             Applied::Crossed => "crossed",
             Applied::Checksum => "checksum",
+            Applied::Shallow => "shallow",
             Applied::Control { .. } => "control",
             Applied::Shutdown => "shutdown",
         }
@@ -82,7 +85,7 @@ impl Applied {
 pub enum SnapshotOutcome {
     /// The book is live.
     Bridged,
-    /// Older than the first frame kept, or of a count that the venue has ended since: fetch again.
+    /// Older than the first frame kept, of a count that the venue has ended since, or of a market far away: fetch again.
     TooOld,
     /// Kept until a frame joins it.
     Waiting,
@@ -254,7 +257,7 @@ impl Market {
     #[inline]
     fn on_top(&mut self, version: u64, bid: Level, ask: Level, recv_ns: i64) -> Applied {
         // Without a live book the newest top is the one that came last: the venue may count anew.
-        if version < self.top.update_id && self.is_live() {
+        if version < self.top.update_id.max(self.ahead.version) && self.is_live() {
             return Applied::Ignored("older than the published top");
         }
         self.top = TopOfBook { bid, ask, update_id: version, ..self.top };
@@ -271,10 +274,14 @@ impl Market {
         let change = self.book.apply(span, &self.scratch.bids, &self.scratch.asks);
         if counts_anew(span, change, falls) {
             // A top of the old count would look newer than every top to come.
-            self.top.update_id = 0;
+            (self.top.update_id, self.ahead) = (0, Ahead::default());
         }
         if self.ahead.on_depth(change, self.book.version(), self.top.update_id, recv_ns) {
             self.top.recv_ns = recv_ns;
+        }
+        if change == Change::Applied && self.ahead.is_outdated(recv_ns) {
+            // The book's own top is published then.
+            self.top.update_id = self.top.update_id.min(self.book.version());
         }
         match change {
             Change::Old | Change::Awaiting => {}
@@ -293,12 +300,13 @@ impl Market {
             Change::Gap { expected, received } => Applied::Gap { expected, received },
             Change::Crossed => Applied::Crossed,
             Change::Checksum => Applied::Checksum,
+            Change::Shallow => Applied::Shallow,
         }
     }
 
     fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
         let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
-        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::default());
+        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::reached(recv_ns));
         self.publish();
         match change {
             Change::Applied => Applied::Snapshot,
@@ -359,6 +367,7 @@ impl Market {
             Applied::Gap { .. } => &counters.gaps,
             Applied::Crossed => &counters.crossed,
             Applied::Checksum => &counters.checksum_failures,
+            Applied::Shallow => &counters.shallow,
         };
         counter.add(1);
     }

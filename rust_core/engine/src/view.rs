@@ -49,11 +49,13 @@ pub enum Doubt {
     Checksum = 5,
     /// A fresh snapshot said something else.
     Diverged = 6,
+    /// Of the levels that the book was given or kept so few were left that others might have been missing between them.
+    Shallow = 7,
 }
 
 impl Doubt {
     /// Every doubt, by its number.
-    pub const ALL: [Doubt; 7] = [
+    pub const ALL: [Doubt; 8] = [
         Doubt::None,
         Doubt::Gap,
         Doubt::Crossed,
@@ -61,6 +63,7 @@ impl Doubt {
         Doubt::Disconnected,
         Doubt::Checksum,
         Doubt::Diverged,
+        Doubt::Shallow,
     ];
 
     /// One word, as Python sees it; empty for none.
@@ -73,6 +76,7 @@ impl Doubt {
             Doubt::Disconnected => "disconnected",
             Doubt::Checksum => "checksum",
             Doubt::Diverged => "diverged",
+            Doubt::Shallow => "shallow",
         }
     }
 }

@@ -96,7 +96,7 @@ fn word(change: Change) -> &'static str {
         Change::Old => "old",
         Change::Gap { .. } => "gap",
         Change::Crossed => "crossed",
-        Change::Awaiting | Change::Checksum => unreachable!("of other venues"),
+        Change::Awaiting | Change::Checksum | Change::Shallow => unreachable!("of other venues"),
     }
 }
 
@@ -202,6 +202,30 @@ fn the_bound_drops_the_worst_levels_of_each_side() {
     assert_eq!((book.bids().len(), book.asks().len()), (5_000, 5_000));
     assert_eq!((book.bids().next(), book.bids().last()), (Some(at(10_001, 1)), Some(at(5_002, 1))));
     assert_eq!(book.asks().last(), Some(at(15_008, 1)));
+}
+
+#[test]
+fn a_fetched_snapshot_that_fills_a_side_was_cut_there_and_a_newer_one_is_fetched_in_time() {
+    let deep: Vec<Level> = (1..=9_000).rev().map(|price| at(price, 1)).collect();
+    let gone = |prices: std::ops::RangeInclusive<i64>| prices.rev().map(|price| at(price, 0)).collect::<Vec<_>>();
+    let mut book = fetched();
+    assert_eq!(book.offer(1, &deep[..5_000], &[at(10_000, 1)]), Bridge::Waiting);
+    assert_eq!(book.apply(&Span::overlapping(2, 2), &gone(4_102..=9_000), &[]), Change::Applied);
+    assert_eq!(book.apply(&Span::overlapping(3, 3), &gone(4_101..=4_101), &[]), Change::Shallow);
+    assert_eq!((book.sync(), book.doubt(), book.wants_snapshot()), (Sync::Desynced, Doubt::Shallow, false));
+    assert_eq!(book.apply(&Span::overlapping(4, 4), &[], &[]), Change::Buffered);
+    assert!(book.wants_snapshot());
+    assert_eq!(book.offer(3, &deep[4_900..], &[at(10_000, 1)]), Bridge::Bridged { applied: 1, old: 0 });
+}
+
+#[test]
+fn a_snapshot_from_which_the_frames_kept_lead_far_away_is_too_old() {
+    let mut book = fetched();
+    let deep: Vec<Level> = (4_001..=9_000).rev().map(|price| at(price, 1)).collect();
+    let gone: Vec<Level> = (4_100..=9_000).rev().map(|price| at(price, 0)).collect();
+    assert_eq!(book.apply(&Span::overlapping(2, 2), &gone, &[]), Change::Buffered);
+    assert_eq!(book.offer(1, &deep, &[]), Bridge::TooOld);
+    assert_eq!((book.sync(), book.doubt()), (Sync::Desynced, Doubt::Shallow));
 }
 
 #[test]

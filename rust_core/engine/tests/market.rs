@@ -129,17 +129,30 @@ fn tops_alone_keep_a_book_fresh_for_one_second_while_its_depth_is_behind_them() 
     let fresh_ns = |published: &Published| published.top().recv_ns;
     market.apply(&ticker(101, "99", "101"), SECOND_NS);
     assert_eq!(fresh_ns(&published), SECOND_NS, "as far as the depth");
-    market.apply(&ticker(102, "99", "100.5"), 5 * SECOND_NS);
-    market.apply(&ticker(103, "99", "100.4"), 6 * SECOND_NS - 1);
-    assert_eq!(fresh_ns(&published), 6 * SECOND_NS - 1);
-    market.apply(&ticker(104, "99", "100.3"), 6 * SECOND_NS);
-    assert_eq!((fresh_ns(&published), published.top().update_id), (6 * SECOND_NS - 1, 104), "shown, and not fresh");
+    market.apply(&ticker(102, "99", "100.5"), SECOND_NS + 9);
+    market.apply(&ticker(103, "99", "100.4"), 2 * SECOND_NS - 1);
+    assert_eq!(fresh_ns(&published), 2 * SECOND_NS - 1);
+    market.apply(&ticker(104, "99", "100.3"), 2 * SECOND_NS);
+    assert_eq!((fresh_ns(&published), published.top().update_id), (2 * SECOND_NS - 1, 104), "shown, and not fresh");
     market.apply(&depth(102, 103, r#"["98","2"]"#, ""), 7 * SECOND_NS);
     market.apply(&ticker(105, "99", "100.2"), 8 * SECOND_NS - 1);
     assert_eq!(fresh_ns(&published), 8 * SECOND_NS - 1, "the depth goes on");
     market.apply(&depth(90, 100, "", ""), 9 * SECOND_NS);
     assert_eq!(fresh_ns(&published), 8 * SECOND_NS - 1, "old news");
     assert_eq!(market.counters().duplicates.get(), 1);
+}
+
+#[test]
+fn behind_a_silence_only_the_depth_makes_a_book_fresh_as_it_alone_can_show_a_gap() {
+    const SILENCE_NS: i64 = 2_300_000_000;
+    let (mut market, published) = live();
+    assert_eq!(market.apply(&ticker(140, "99", "101"), SILENCE_NS), Applied::Top);
+    assert_eq!((published.top().sync, published.top().recv_ns), (Sync::Live, 1));
+    assert!(matches!(market.apply(&depth(139, 141, "", ""), SILENCE_NS + 5), Applied::Gap { .. }));
+    let (mut market, published) = live();
+    market.apply(&ticker(102, "99", "101"), SILENCE_NS);
+    assert_eq!(market.apply(&depth(102, 103, "", ""), SILENCE_NS + 5), Applied::Depth);
+    assert_eq!(published.top().recv_ns, SILENCE_NS + 5);
 }
 
 #[test]

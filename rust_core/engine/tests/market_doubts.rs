@@ -26,16 +26,25 @@ mod okx {
     }
 
     fn update(market: &mut Market, previous: u64, id: u64, bid: i64) -> Applied {
+        update_at(market, (previous, id), bid, 1)
+    }
+
+    fn update_at(market: &mut Market, (previous, id): (u64, u64), bid: i64, recv_ns: i64) -> Applied {
         let arg = r#"{"channel":"books","instId":"BTC-USDT"}"#;
         let sides = format!(r#""asks":[["{}","1","0","1"]],"bids":[["{bid}","1","0","1"]]"#, bid + 1);
         let row = format!(r#"{{{sides},"ts":"1","prevSeqId":{previous},"seqId":{id}}}"#);
-        market.apply(format!(r#"{{"arg":{arg},"action":"update","data":[{row}]}}"#).as_bytes(), 1)
+        market.apply(format!(r#"{{"arg":{arg},"action":"update","data":[{row}]}}"#).as_bytes(), recv_ns)
     }
 
     fn top(market: &mut Market, id: u64, bid: i64) -> Applied {
+        top_at(market, id, bid, 1)
+    }
+
+    fn top_at(market: &mut Market, id: u64, bid: i64, recv_ns: i64) -> Applied {
         let sides = format!(r#""asks":[["{}","1","0","1"]],"bids":[["{bid}","1","0","1"]]"#, bid + 1);
         let arg = r#"{"channel":"bbo-tbt","instId":"BTC-USDT"}"#;
-        market.apply(format!(r#"{{"arg":{arg},"data":[{{{sides},"ts":"1","seqId":{id}}}]}}"#).as_bytes(), 1)
+        let frame = format!(r#"{{"arg":{arg},"data":[{{{sides},"ts":"1","seqId":{id}}}]}}"#);
+        market.apply(frame.as_bytes(), recv_ns)
     }
 
     fn offer(market: &mut Market, id: u64) -> SnapshotOutcome {
@@ -74,6 +83,28 @@ mod okx {
                 "{live}"
             );
         }
+    }
+
+    #[test]
+    fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
+        let mut market = new();
+        update(&mut market, 90, 1000, 50);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(update(&mut market, 1000, 5, 50), Applied::Depth, "the venue counts anew");
+        assert_eq!(top_at(&mut market, 1_000_001, 70, SECOND_NS), Applied::Top, "made before that");
+        for tenth in 1..=50_u64 {
+            let (recv_ns, id) = (SECOND_NS + tenth as i64 * SECOND_NS / 10, 5 + tenth);
+            assert_eq!(update_at(&mut market, (id - 1, id), 50, recv_ns), Applied::Depth);
+            assert!(matches!(top_at(&mut market, id, 50, recv_ns), Applied::Ignored(_)));
+            let (shown, id) = if tenth < 10 { (70, 1_000_001) } else { (50, id) };
+            assert_eq!((prices(&market), market.top().update_id), ((shown, shown + 1), id), "{tenth}");
+            assert!(market.top().recv_ns < 2 * SECOND_NS, "as silent as it would be beside the wrong top: {tenth}");
+        }
+        market.disconnected();
+        update_at(&mut market, (55, 56), 61, 7 * SECOND_NS);
+        assert_eq!(offer(&mut market, 55), SnapshotOutcome::Bridged);
+        assert_eq!(top_at(&mut market, 57, 62, 7 * SECOND_NS), Applied::Top);
+        assert_eq!((prices(&market), market.top().recv_ns), ((62, 63), 7 * SECOND_NS));
     }
 
     #[test]
@@ -124,6 +155,23 @@ mod binance {
     }
 
     #[test]
+    fn newer_tops_are_shown_however_far_the_depth_is_behind_them() {
+        let mut market = market(Venue::Binance, "BTCUSDT");
+        depth(&mut market, 9, 11, 1);
+        assert_eq!(offer(&mut market, 10), SnapshotOutcome::Bridged);
+        for tenth in 1..=50 {
+            let recv_ns = SECOND_NS + tenth * SECOND_NS / 10;
+            assert_eq!(ticker(&mut market, 1_000 + tenth as u64, recv_ns), Applied::Top);
+            assert_eq!(depth(&mut market, 11 + tenth as u64, 11 + tenth as u64, recv_ns + 1), Applied::Depth);
+            assert_eq!((prices(&market), market.top().update_id), ((99, 100), 1_000 + tenth as u64));
+            assert!(market.top().recv_ns < SECOND_NS * 22 / 10, "{tenth}");
+        }
+        let reached = 8 * SECOND_NS;
+        assert_eq!(depth(&mut market, 62, 1_060, reached), Applied::Depth);
+        assert_eq!((prices(&market), market.top().recv_ns), ((99, 101), reached));
+    }
+
+    #[test]
     fn a_busy_book_whose_tops_are_always_ahead_of_its_depth_stays_fresh() {
         let mut market = market(Venue::Binance, "BTCUSDT");
         depth(&mut market, 9, 11, 1);
@@ -156,7 +204,11 @@ mod bybit {
     use super::*;
 
     fn delta(market: &mut Market, u: u64, kind: &str) -> Applied {
-        let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{u}}}"#);
+        book(market, (u, u), kind)
+    }
+
+    fn book(market: &mut Market, (u, seq): (u64, u64), kind: &str) -> Applied {
+        let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{seq}}}"#);
         let frame = format!(r#"{{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"{kind}","data":{data},"cts":1}}"#);
         market.apply(frame.as_bytes(), 1)
     }
@@ -175,6 +227,17 @@ mod bybit {
             assert!(!market.wants_subscription());
         }
     }
+
+    #[test]
+    fn a_change_whose_seq_falls_is_a_gap_though_its_u_follows() {
+        let mut market = market(Venue::Bybit, "BTCUSDT");
+        assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot);
+        assert_eq!(book(&mut market, (11, 100), "delta"), Applied::Depth, "one match, two frames");
+        assert_eq!(book(&mut market, (12, 99), "delta"), Applied::Gap { expected: 100, received: 99 });
+        assert_eq!((market.is_live(), market.wants_subscription()), (false, true));
+        assert_eq!(book(&mut market, (7, 50), "snapshot"), Applied::Snapshot);
+        assert_eq!(book(&mut market, (8, 51), "delta"), Applied::Depth);
+    }
 }
 
 mod coinbase {
@@ -184,6 +247,19 @@ mod coinbase {
         let row = |side: &str, price: i64| format!(r#"{{"side":"{side}","price_level":"{price}","new_quantity":"1"}}"#);
         let rows = format!("{},{}", row("bid", 98), row("offer", 101));
         let event = format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{rows}]}}"#);
+        let frame = format!(r#"{{"channel":"l2_data","timestamp":"","sequence_num":{number},"events":[{event}]}}"#);
+        market.apply(frame.as_bytes(), 1)
+    }
+
+    /// A frame of bids of these prices, cents, and of the ask 101.
+    fn bids(market: &mut Market, number: u64, kind: &str, cents: impl Iterator<Item = u64>, quantity: u8) -> Applied {
+        let row = |side: &str, cents: u64, quantity: u8| {
+            let price = format!("{}.{:02}", cents / 100, cents % 100);
+            format!(r#"{{"side":"{side}","price_level":"{price}","new_quantity":"{quantity}"}}"#)
+        };
+        let rows: Vec<String> =
+            cents.map(|cents| row("bid", cents, quantity)).chain([row("offer", 10_100, 1)]).collect();
+        let event = format!(r#"{{"type":"{kind}","product_id":"BTC-USD","updates":[{}]}}"#, rows.join(","));
         let frame = format!(r#"{{"channel":"l2_data","timestamp":"","sequence_num":{number},"events":[{event}]}}"#);
         market.apply(frame.as_bytes(), 1)
     }
@@ -230,5 +306,30 @@ mod coinbase {
         assert_eq!(send(&mut market, 2, "snapshot"), Applied::Ignored("behind the count"));
         assert_eq!(send(&mut market, 4, "update"), Applied::Ignored("waits for a snapshot"));
         assert_eq!((market.counters().gaps.get(), market.is_live()), (1, false));
+    }
+
+    #[test]
+    fn a_book_of_which_the_market_has_moved_away_is_lost_before_a_missing_level_is_among_the_best() {
+        let mut market = market(Venue::Coinbase, "BTC-USD");
+        // 8,000 bids, of which 5,000 are kept, from 50.00 down to 0.01.
+        assert_eq!(bids(&mut market, 0, "snapshot", 1..=8_000, 1), Applied::Snapshot);
+        assert_eq!(bids(&mut market, 1, "update", 3_102..=8_000, 0), Applied::Depth, "31.01 to 30.02 are sure");
+        assert_eq!((market.book().bids().len(), market.is_live()), (101, true));
+        let checkpoint = market.checkpoint().expect("the book is live");
+        let mut resumed = market.sibling(Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::default())))));
+        assert!(resumed.restore(&checkpoint));
+        for market in [&mut market, &mut resumed] {
+            assert_eq!(bids(market, 2, "update", 3_101..=3_101, 0), Applied::Shallow);
+            assert_eq!((market.is_live(), market.top().doubt.word()), (false, "shallow"));
+            assert!(market.wants_subscription());
+            assert_eq!(market.counters().shallow.get(), 1);
+            assert_eq!(bids(market, 3, "snapshot", 1..=3_100, 1), Applied::Snapshot);
+            assert_eq!(
+                bids(market, 4, "update", 5..=3_100, 0),
+                Applied::Depth,
+                "a whole side may be as small as it is"
+            );
+            assert_eq!(market.book().bids().len(), 4);
+        }
     }
 }

@@ -21,11 +21,18 @@ struct Checkpoint {
     top_bid: Row,
     top_ask: Row,
     recv_ns: i64,
-    ahead_since_ns: Option<i64>,
+    #[serde(alias = "ahead_since_ns")]
+    ahead_reached_ns: Option<i64>,
     /// Absent in older recordings: the next depth frame then ends the wait.
     #[serde(default)]
     ahead_version: u64,
+    /// Absent in older recordings: the next depth frame then replaces a top that it does not reach.
+    #[serde(default)]
+    ahead_top_ns: i64,
     next_sequence: Option<u64>,
+    /// Absent in older recordings: the book then counts as whole.
+    #[serde(default)]
+    edges: (Option<Price>, Option<Price>),
     counters: BTreeMap<String, u64>,
     bids: Vec<Row>,
     asks: Vec<Row>,
@@ -53,9 +60,11 @@ impl Market {
             top_bid: row(self.top.bid),
             top_ask: row(self.top.ask),
             recv_ns: self.top.recv_ns,
-            ahead_since_ns: self.ahead.since_ns,
+            ahead_reached_ns: self.ahead.reached_ns,
             ahead_version: self.ahead.version,
+            ahead_top_ns: self.ahead.top_ns,
             next_sequence: self.sequence.next,
+            edges: self.book.edges(),
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
             asks: self.book.asks().map(row).collect(),
@@ -83,13 +92,15 @@ impl Market {
         let (bids, asks): (Vec<Level>, Vec<Level>) = (bids.collect(), asks.collect());
         let first = self.counters.frames.get() == 0;
         self.book.replace(made.update_id, made.version, None, &bids, &asks);
+        self.book.recall_edges(made.edges);
         if first {
             self.book.recall(doubt);
         }
         let (top_bid, top_ask) = (level(made.top_bid), level(made.top_ask));
         (self.top.bid, self.top.ask, self.top.update_id) = (top_bid, top_ask, made.top_id);
         self.top.recv_ns = made.recv_ns;
-        self.ahead = Ahead { since_ns: made.ahead_since_ns, version: made.ahead_version };
+        self.ahead =
+            Ahead { reached_ns: made.ahead_reached_ns, version: made.ahead_version, top_ns: made.ahead_top_ns };
         self.sequence = Sequence::at(made.next_sequence);
         self.was_live |= first;
         self.publish();

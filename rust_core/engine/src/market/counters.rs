@@ -47,6 +47,8 @@ counters! {
     crossed,
     /// Frames whose checksum the book did not give.
     checksum_failures,
+    /// Frames behind which levels might have been missing among the best.
+    shallow,
     /// Snapshots bridged.
     snapshots,
     /// Connections that took over a live book from the one before.
@@ -67,7 +69,7 @@ impl Counters {
     /// Adds what became of the frames of `heir`, whose book goes on as this market's. What only readers see is left out:
     /// they saw none of its trades and of its first book.
     pub(super) fn add_frames(&self, heir: &Counters) {
-        let fates: [fn(&Counters) -> &Counter; 9] = [
+        let fates: [fn(&Counters) -> &Counter; 10] = [
             |of| &of.frames,
             |of| &of.applied,
             |of| &of.ignored,
@@ -77,6 +79,7 @@ impl Counters {
             |of| &of.gaps,
             |of| &of.crossed,
             |of| &of.checksum_failures,
+            |of| &of.shallow,
         ];
         fates.iter().for_each(|fate| fate(self).add(fate(heir).get()));
     }

@@ -6,24 +6,35 @@ use crate::book::Change;
 /// as untrue as a market that did.
 const DEPTH_LAG_NS: i64 = 1_000_000_000;
 
-/// A top that the depth has not reached yet.
+/// Tops and the depth that they run ahead of.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ahead {
-    /// Since when the depth is waited for; `None` where no top is ahead of it.
-    pub since_ns: Option<i64>,
+    /// When the depth last had what it was waited for; `None` before the first frame.
+    pub reached_ns: Option<i64>,
     /// The version that the depth must reach. Later tops do not change it, or a busy market would never be waited for.
     pub version: u64,
+    /// When the newest top that was ahead came.
+    pub top_ns: i64,
 }
 
 impl Ahead {
+    /// A book that was whole at `recv_ns`, with nothing ahead of it.
+    pub fn reached(recv_ns: i64) -> Ahead {
+        Ahead { reached_ns: Some(recv_ns), ..Ahead::default() }
+    }
+
     /// A top of `version`, while the depth book is at `depth` (0 unless live). True if it makes the book fresh.
+    ///
+    /// Behind a silence it does not: whether the depth goes on where it was, only its next frame can say.
     #[inline]
     pub fn on_top(&mut self, version: u64, depth: u64, recv_ns: i64) -> bool {
         if version <= depth {
+            self.reached_ns = Some(recv_ns); // nothing has happened since that frame
             return true;
         }
-        if self.since_ns.is_none() {
-            *self = Ahead { since_ns: Some(recv_ns), version };
+        self.top_ns = recv_ns;
+        if self.version <= depth || version < self.version {
+            self.version = version;
         }
         self.in_time(recv_ns)
     }
@@ -32,18 +43,23 @@ impl Ahead {
     #[inline]
     pub fn on_depth(&mut self, change: Change, depth: u64, top: u64, recv_ns: i64) -> bool {
         match change {
-            Change::Applied if top > depth && depth < self.version => {
-                self.since_ns.get_or_insert(recv_ns);
-            }
-            Change::Applied => *self = Ahead { since_ns: (top > depth).then_some(recv_ns), version: top },
+            Change::Applied if depth < self.version => {}
+            Change::Applied => (self.reached_ns, self.version) = (Some(recv_ns), top),
             // Without a live book there is nothing to reach: the stream is there.
-            Change::Buffered | Change::Awaiting => *self = Ahead::default(),
+            Change::Buffered | Change::Awaiting => *self = Ahead::reached(recv_ns),
             _ => return false,
         }
         change != Change::Awaiting && self.in_time(recv_ns)
     }
 
-    fn in_time(&self, recv_ns: i64) -> bool {
-        self.since_ns.is_none_or(|since_ns| recv_ns - since_ns < DEPTH_LAG_NS)
+    /// Whether the newest top that was ahead is too old to be truer than the depth: a late one of a count that the venue
+    /// ended is never reached.
+    #[inline]
+    pub fn is_outdated(&self, recv_ns: i64) -> bool {
+        recv_ns - self.top_ns >= DEPTH_LAG_NS
+    }
+
+    fn in_time(&mut self, recv_ns: i64) -> bool {
+        recv_ns - *self.reached_ns.get_or_insert(recv_ns) < DEPTH_LAG_NS
     }
 }
