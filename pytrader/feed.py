@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import websocket
 
 from pytrader._core import Link, Waker
+from pytrader.denials import Denials
 from pytrader.fetch import FetchError, Upgrading, address_of, fetch
 from pytrader.pacing import Backoff, Budget
 
@@ -42,8 +43,6 @@ PLANNED_MIN_S = 10.0  # a planned end that comes sooner is treated as a failure,
 AUDIT_LEAD_MS = 1_000  # kept before a book is asked for: the answer may be older than the question
 AUDIT_WAIT_S = 5.0  # how long a fetched book waits for the stream
 AUDIT_RETRY_MS = 100
-
-DENIALS_MAX = 64  # refusals of the venue that are logged, each wording once
 
 LIMITED = "the venue's limit on requests"
 
@@ -125,10 +124,10 @@ class Feed:
         self._quiet_ms = self._settings.quiet_reconnect_ms
         self._refusal: str | None = None  # as logged, and from when on the next one may be: one a minute
         self._refusal_due_s = float("-inf")
-        self._telling = threading.Lock()  # for what stands below
+        self._telling = threading.RLock()  # for what stands below
         self._connection_state: FeedState | None = None  # the connections' own, whatever hinders the snapshots
         self._hindered = False  # what was told last is of the snapshots
-        self._denials, self._logged = 0, set[str]()  # refusals of the venue that were told, and the wordings logged
+        self._denials = Denials(book, log)
 
     def run(self) -> None:
         """Connect and run, again and again, until `stop`: the body of the feed thread."""
@@ -387,18 +386,9 @@ class Feed:
                 self._on_state(told)
 
     def _tell_denials(self) -> None:
-        """Tell what the venue refused of what its connections asked for since this was last told."""
-        with self._telling:
-            self._denials, words = self._book.denials(self._denials)
-            distinct = list(dict.fromkeys(words))
-            if not distinct or self._stopped.is_set():
-                return
-            self._connection_state, self._hindered = FeedState("denied", "; ".join(distinct)), False
-            self._on_state(self._connection_state)
-            new = [each for each in distinct if each not in self._logged]
-            self._logged.update(new := new[: DENIALS_MAX - len(self._logged)])
-        for each in new:
-            self._log.warning("The venue refused: %s", each)
+        with self._telling:  # or a refusal could be told behind the loss that came of it
+            if (words := self._denials.take()) and not self._stopped.is_set():
+                self._say(FeedState("denied", words))
 
     def _advised(self, text: str, status: int) -> str:
         advice = self._venue.advice(status)
