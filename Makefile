@@ -14,6 +14,8 @@ CARGO_MUTANTS := 27.1.0
 AUTOBAHN ?= python2.7
 CORE := pytrader/_core.abi3.so
 CLIENTS := target/clients
+# Tests of whole programs, which mostly wait for them: they run beside the others, and are shown behind them.
+PROGRAMS := $(foreach name,crash damage failing_io halt outer_controls recorder scripts time_zones,tests/test_$(name).py)
 # Folders are listed too: their time changes when a file is added or removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
 # Scripts in .venv name it by its full path: in a clone that was moved, or without its Python, it is made anew.
@@ -44,7 +46,14 @@ run: $(CORE) ## live Binance market data, simulated fills
 .PHONY: test
 test: .venv/dev ## cargo test, then pytest
 	cargo test --locked --quiet
+ifneq ($(ARGS),)
 	$(BIN)/python -m pytest $(ARGS)
+else
+	@echo "pytest, in two halves; that of whole programs is shown when both are through ..."
+	@$(BIN)/python -m pytest $(PROGRAMS) >target/programs.log 2>&1 & programs=$$!; \
+	$(BIN)/python -m pytest $(PROGRAMS:%=--ignore=%); others=$$?; \
+	wait $$programs; programs=$$?; cat target/programs.log; [ $$others -eq 0 ] && [ $$programs -eq 0 ]
+endif
 
 .PHONY: check
 check: lint test ## formats, lints, types, stub, then test: what must hold before a change lands

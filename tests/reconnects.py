@@ -46,10 +46,10 @@ class Held:
         )
 
     def assert_flat(self):
-        """Assert that the last connections held no more than the early ones."""
+        """Assert that the last connections held no more than the early ones; a fetch under way is no leak, which stays."""
         early = max(int(len(self.threads) * EARLY), 5)
         for counts in (self.threads, self.descriptors):
-            assert max(counts[-early:]) <= max(counts[:early]), counts
+            assert min(counts[-early:]) <= max(counts[:early]), counts
         assert load.grown(self.resident) <= load.FLAT_BYTES, self.resident
 
 
