@@ -50,7 +50,7 @@ ifneq ($(ARGS),)
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@echo "pytest, in two halves; that of whole programs is shown when both are through ..."
-	@$(BIN)/python -m pytest $(PROGRAMS) >target/programs.log 2>&1 & programs=$$!; \
+	@mkdir -p target; $(BIN)/python -m pytest $(PROGRAMS) >target/programs.log 2>&1 & programs=$$!; \
 	$(BIN)/python -m pytest $(PROGRAMS:%=--ignore=%); others=$$?; \
 	wait $$programs; programs=$$?; cat target/programs.log; [ $$others -eq 0 ] && [ $$programs -eq 0 ]
 endif
