@@ -46,7 +46,7 @@ class Held:
         )
 
     def assert_flat(self):
-        """Assert that the last connections held no more than the early ones; a fetch under way is no leak, which stays."""
+        """Assert that the last connections held no more than the early ones. A leak stays; a fetch does not."""
         early = max(int(len(self.threads) * EARLY), 5)
         for counts in (self.threads, self.descriptors):
             assert min(counts[-early:]) <= max(counts[:early]), counts
