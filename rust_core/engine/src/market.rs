@@ -128,6 +128,8 @@ pub struct Market {
     counters: Arc<Counters>,
     latency: Arc<Stage>,
     was_live: bool,
+    /// Version of the book when it was live last; 0 before that on this connection.
+    live_version: u64,
 }
 
 impl Market {
@@ -145,6 +147,7 @@ impl Market {
             counters: Arc::default(),
             latency: Arc::default(),
             was_live: false,
+            live_version: 0,
         }
     }
 
@@ -229,6 +232,9 @@ impl Market {
             Err(error) => return SnapshotOutcome::Refused(error),
         };
         let bridge = self.book.offer(update_id, &self.scratch.bids, &self.scratch.asks);
+        if matches!(bridge, Bridge::Bridged { .. }) && self.shows_an_ended_count() {
+            self.drop_top();
+        }
         self.publish();
         match bridge {
             Bridge::Bridged { applied, old } => {
@@ -249,8 +255,8 @@ impl Market {
     /// The connection ended: nothing that was received can be continued. The next one may count its ids anew.
     pub fn disconnected(&mut self) {
         self.book.desync(Doubt::Disconnected);
-        self.top.update_id = 0;
-        (self.ahead, self.sequence) = (Ahead::default(), Sequence::default());
+        self.drop_top();
+        (self.sequence, self.live_version) = (Sequence::default(), 0);
         self.publish();
     }
 
@@ -270,11 +276,9 @@ impl Market {
 
     #[inline]
     fn on_depth(&mut self, span: &Span, recv_ns: i64) -> Applied {
-        let falls = span.version < self.book.version();
         let change = self.book.apply(span, &self.scratch.bids, &self.scratch.asks);
-        if counts_anew(span, change, falls) {
-            // A top of the old count would look newer than every top to come.
-            (self.top.update_id, self.ahead) = (0, Ahead::default());
+        if leads_back(span, change) || change == Change::Applied && self.shows_an_ended_count() {
+            self.drop_top();
         }
         if self.ahead.on_depth(change, self.book.version(), self.top.update_id, recv_ns) {
             self.top.recv_ns = recv_ns;
@@ -331,15 +335,30 @@ impl Market {
         Applied::Refused(refusal.error)
     }
 
+    /// Whether the top is not newer than the live book but of a count that the venue has ended since: the book went back,
+    /// on this frame or while it was lost, and no top of the new count has come.
+    #[inline]
+    fn shows_an_ended_count(&self) -> bool {
+        self.book.version() < self.live_version && self.live_version <= self.top.update_id
+    }
+
+    /// Lets the book's own top, or whichever comes next, be the newest: this one would outrank every one to come.
+    fn drop_top(&mut self) {
+        (self.top.update_id, self.ahead) = (0, Ahead::default());
+    }
+
     /// Publishes book and top together; the top is the book's own where that is at least as new.
     #[inline]
     fn publish(&mut self) {
         let (mut bids, mut asks) = (self.book.bids(), self.book.asks());
         (self.top.sync, self.top.doubt) = (self.book.sync(), self.book.doubt());
-        if self.top.sync == Sync::Live && self.book.version() >= self.top.update_id {
-            self.top.update_id = self.book.version();
-            self.top.bid = bids.next().unwrap_or_default();
-            self.top.ask = asks.next().unwrap_or_default();
+        if self.top.sync == Sync::Live {
+            self.live_version = self.book.version();
+            if self.live_version >= self.top.update_id {
+                self.top.update_id = self.live_version;
+                self.top.bid = bids.next().unwrap_or_default();
+                self.top.ask = asks.next().unwrap_or_default();
+            }
         }
         self.counters.bid_levels.set(self.book.bids().len() as u64);
         self.counters.ask_levels.set(self.book.asks().len() as u64);
@@ -373,12 +392,11 @@ impl Market {
     }
 }
 
-/// Whether the venue's versions go on from a smaller one behind this frame. `falls` if the frame's is below the book's.
-fn counts_anew(span: &Span, change: Change, falls: bool) -> bool {
+/// Whether the frame tells that the venue's versions go on from a smaller one.
+fn leads_back(span: &Span, change: Change) -> bool {
     match change {
         Change::Old => false,
         Change::Gap { expected, received } => received < expected || span.leads_back(),
-        Change::Applied => falls,
         _ => span.leads_back(),
     }
 }

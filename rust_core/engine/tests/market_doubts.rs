@@ -86,6 +86,38 @@ mod okx {
     }
 
     #[test]
+    fn a_count_that_began_anew_while_the_book_was_lost_leaves_no_top_of_the_old_one() {
+        for newer in [false, true] {
+            let mut market = new();
+            update(&mut market, 90, 1000, 50);
+            assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+            assert_eq!(top(&mut market, 1001, 51), Applied::Top);
+            assert!(matches!(market.apply(br#"{"arg":{"channel":"books""#, 1), Applied::Refused(_)), "it told of it");
+            if newer {
+                assert_eq!(top(&mut market, 11, 72), Applied::Top);
+            }
+            assert_eq!(update(&mut market, 5, 9, 70), Applied::Buffered);
+            assert_eq!(offer(&mut market, 7), SnapshotOutcome::Bridged);
+            let (shown, id) = if newer { (72, 11) } else { (70, 9) };
+            assert_eq!((prices(&market), market.top().update_id), ((shown, shown + 1), id));
+        }
+    }
+
+    #[test]
+    fn a_book_that_waited_for_the_first_frame_of_a_new_count_leaves_no_top_of_the_old_one() {
+        let mut market = new();
+        update(&mut market, 90, 1000, 50);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(top(&mut market, 1001, 51), Applied::Top);
+        market.apply(br#"{"arg":{"channel":"books""#, 1);
+        assert_eq!(update(&mut market, 5, 9, 70), Applied::Buffered);
+        assert_eq!(offer(&mut market, 12), SnapshotOutcome::Waiting);
+        assert_eq!(update(&mut market, 9, 12, 71), Applied::Ignored("older than the frames kept"));
+        assert_eq!(update(&mut market, 12, 14, 73), Applied::Depth);
+        assert_eq!((prices(&market), market.top().update_id), ((73, 74), 14));
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
