@@ -59,8 +59,8 @@ struct World {
     ours: Ours,
     sent: Vec<Sent>,
     now: i64,
-    /// Where a new count begins that the market cannot know of: it was never live on this connection, and the frame that
-    /// told was lost. Until it shows a top of that count, one of the old may look newer.
+    /// Where the newest count begins, if the market cannot know of it: it was never live on this connection, and the
+    /// frame that told was lost. Until it shows a top of that count, one of an old count may look newer.
     hidden: Option<usize>,
     /// How often the book was live at the end of a step, and how often when this connection began.
     lived: u64,

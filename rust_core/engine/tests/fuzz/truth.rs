@@ -127,10 +127,10 @@ impl Truth {
         self.states.push(next);
     }
 
-    /// The first state of a count that began behind what was told last.
+    /// The first state of the newest count, if it began behind what was told last.
     pub fn new_count(&self) -> Option<usize> {
         let untold = &self.states[self.told..];
-        untold.windows(2).position(|pair| pair[1].id < pair[0].id).map(|before| self.told + before + 1)
+        untold.windows(2).rposition(|pair| pair[1].id < pair[0].id).map(|before| self.told + before + 1)
     }
 
     /// The frame from what was told last to now; `crossing` adds a bid above every ask.
