@@ -59,18 +59,19 @@ struct World {
     ours: Ours,
     sent: Vec<Sent>,
     now: i64,
-    /// Where the newest count begins, if the market cannot know of it: it was never live on this connection, and the
-    /// frame that told was lost. Until it shows a top of that count, one of an old count may look newer.
+    /// Where the newest count begins, if the market cannot know of it: it was not live in the count before that on this
+    /// connection, and the frame that told was lost. Until it shows a top of it, one of an old count may look newer.
     hidden: Option<usize>,
-    /// How often the book was live at the end of a step, and how often when this connection began.
+    /// The state that the book showed when it was live last on this connection.
+    last_live: Option<usize>,
+    /// How often the book was live at the end of a step.
     lived: u64,
-    lived_before: u64,
 }
 
 impl World {
     fn new(dialect: Dialect) -> World {
         let (truth, ours) = (Truth::new(dialect), Ours::new(dialect));
-        World { truth, ours, sent: vec![], now: 0, hidden: None, lived: 0, lived_before: 0 }
+        World { truth, ours, sent: vec![], now: 0, hidden: None, last_live: None, lived: 0 }
     }
 
     /// A frame in order: a live book that had everything before it must stay live.
@@ -88,7 +89,7 @@ impl World {
         self.ours.reached = None;
         self.truth.sequence = 0;
         self.truth.told = self.truth.states.len() - 1;
-        (self.hidden, self.lived_before) = (None, self.lived);
+        (self.hidden, self.last_live) = (None, None);
         self.sent.clear();
     }
 
@@ -112,7 +113,7 @@ impl World {
     fn fault(&mut self, dice: &mut Dice) {
         self.truth.step(dice);
         let crossing = dice.once_in(4);
-        if self.lived == self.lived_before {
+        if self.last_live.is_none_or(|state| self.truth.counts_begun(state) > 1) {
             self.hidden = self.truth.new_count().or(self.hidden);
         }
         let sent = self.truth.frame(crossing);
@@ -235,6 +236,7 @@ impl World {
             _ => by_id.get(&market.book().update_id()).copied(),
         };
         let named = named.expect("a state that the venue had");
+        self.last_live = Some(named);
         let state = &states[named];
         let side = |levels: Vec<(i64, i64)>| levels.into_iter().collect::<Side>();
         let level = |level: engine::view::Level| (level.price.0 / 10_000_000, level.quantity.0 / 100_000_000);

@@ -133,6 +133,11 @@ impl Truth {
         untold.windows(2).rposition(|pair| pair[1].id < pair[0].id).map(|before| self.told + before + 1)
     }
 
+    /// How many counts have begun since a state.
+    pub fn counts_begun(&self, state: usize) -> usize {
+        self.states[state..].windows(2).filter(|pair| pair[1].id < pair[0].id).count()
+    }
+
     /// The frame from what was told last to now; `crossing` adds a bid above every ask.
     pub fn frame(&mut self, crossing: bool) -> Sent {
         let (from, to) = (self.states[self.told].clone(), self.last().clone());
