@@ -38,7 +38,7 @@ class SettingsError(ValueError):
 _WORD = kinds.pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
 _VENUE = kinds.pattern("[a-z-]{2,20}", "a word of 2 to 20 letters or -", str.lower)
 _SYMBOL = kinds.pattern(
-    "[A-Z0-9]{1,15}/[A-Z0-9]{2,10}|[A-Z0-9-]{4,26}",
+    "[A-Z0-9]{1,15}/[A-Z0-9]{1,10}|[A-Z0-9-]{4,26}",
     "BASE/QUOTE, such as BTC/USDT, or 4 to 26 letters, digits or - as the venue writes it",
     str.upper,
 )

@@ -132,6 +132,10 @@ def test_unknown_command_line_name_is_refused():
         ("rest_url", "http://10.0.0.1/"),
         ("rest_url", "https:///path"),
         ("rest_url", "https://exa mple.com"),
+        ("stream_url", "wss://localhost:99999"),
+        ("stream_url", "wss://localhost:https"),
+        ("stream_url", "wss://localhost:0"),
+        ("rest_url", "https://localhost/?symbol=BTCUSDT"),
     ],
 )
 def test_malformed_value_names_setting_source_value_and_what_is_allowed(name, text):
@@ -186,6 +190,7 @@ def test_symbol_is_put_in_the_venues_words_and_its_own_spelling_is_kept():
     }
     assert load({"venue": "coinbase", "symbol": "eth-usd"}, HOME, None).venue_symbol == "ETH-USD"
     assert load({"symbol": "BTCUSDT"}, HOME, None).folder() == load({}, HOME, None).folder()
+    assert load({"symbol": "btc/u", "watch": "okx:btc/u"}, HOME, None).venue_symbol == "BTCU"  # Binance's shortest asset
     with pytest.raises(SettingsError, match=r"venue: 'binanse' from command line is not known.*did you mean binance"):
         load({"venue": "binanse"}, HOME, None).folder()
 
