@@ -130,10 +130,12 @@ def _prompted(settings: Settings, folder: Path, options: Options) -> int:
             history=folder / "history",
         )
         printer.line(welcome(trader, settings))
-        session.run()
-        if not options.keep_open:
-            Pipe(trader, sys.stdout, as_json=False, show_top=lambda _: None).end()
-        printer.drain()
+        try:
+            session.run()
+        finally:  # also when a signal ends the session
+            if not options.keep_open:
+                Pipe(trader, sys.stdout, as_json=False, show_top=lambda _: None).end()
+            printer.drain()
     return 0
 
 

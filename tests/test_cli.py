@@ -24,6 +24,7 @@ from sessions import (
     PROFILE,
     TOP_LINE,
     environment,
+    events,
     hear,
     log,
     offline_children,
@@ -379,6 +380,19 @@ def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
     one.child.terminate()
     assert one.end() == (143, True), one.said
     assert not lives(pid)
+
+
+def test_terminated_prompt_cancels_what_rests_as_a_script_does(terminal, tmp_path):
+    """Only `--keep-open` leaves an order at rest, however the session ends."""
+    one = terminal()
+    one.wait_for(r"Type `help` for the commands\.")
+    one.type("top on")
+    one.wait_for(TOP_LINE.pattern)
+    one.type("buy 0.01 @ 20000")
+    one.wait_for("Order resting: BUY")
+    one.child.terminate()
+    assert one.end() == (143, True), one.said
+    assert events(tmp_path / "demo")[-1].kind == "ended"
 
 
 # ---- the scripted session
