@@ -11,7 +11,7 @@ import orjson
 from pytrader import books, grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
-from pytrader.figures import printable
+from pytrader.figures import duration, printable
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
 from pytrader.outcomes import ending, is_settled
@@ -127,7 +127,12 @@ class Answers:
         sides = {"bids": bids, "asks": asks}
         data = {name: [[format_e8(price), format_e8(size)] for price, size in side] for name, side in sides.items()}
         top = self._trader.top()
-        return Answer("\n".join(rows), {**data, "synced": top.synced, "age_ns": top.age_ns, "update_id": top.update_id})
+        state = self._trader.book_state(top)
+        if state != "live":
+            why = f"the last news is {duration(top.age_ns)} old" if top.synced else top.doubt
+            rows.append(f"The book is {state}{why and f' ({why})'}: not to be traded on.")
+        facts = {"state": state, "synced": top.synced, "age_ns": top.age_ns, "update_id": top.update_id}
+        return Answer("\n".join(rows), {**data, **facts})
 
     def _rows(self, what: str, count: int) -> Answer:
         try:

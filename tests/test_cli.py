@@ -42,7 +42,8 @@ from pytrader.fetch import FetchError
 from pytrader.journal_files import JournalError, JournalLocked
 from pytrader.pipe import Pipe
 from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
-from pytrader.settings import SettingsError
+from pytrader.settings import SettingsError, load
+from pytrader.terminal import welcome
 from pytrader.venues import VenueError
 
 COMMANDS = ("demo", "run", "status", "export", "halt", "replay", "feed-report", "sandbox", "config")
@@ -393,6 +394,21 @@ def test_terminated_prompt_cancels_what_rests_as_a_script_does(terminal, tmp_pat
     one.child.terminate()
     assert one.end() == (143, True), one.said
     assert events(tmp_path / "demo")[-1].kind == "ended"
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("", "live binance market data"),
+        ("ws://127.0.0.1:9", "the offline market"),
+        ("wss://mirror.example", "binance market data from wss://mirror.example"),
+    ],
+)
+def test_the_welcome_names_where_the_market_data_comes_from(url, where):
+    """An address of one's own is not the offline market unless it is on this machine."""
+    trader = SimpleNamespace(folder=Path("/d"), status=lambda: {"halted": None})
+    words = welcome(trader, load({"stream_url": url}, {"HOME": "/h"}, None))
+    assert words.startswith(f"pytrader: BTCUSDT on {where}, simulated fills.")
 
 
 # ---- the scripted session

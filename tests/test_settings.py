@@ -190,7 +190,7 @@ def test_symbol_is_put_in_the_venues_words_and_its_own_spelling_is_kept():
     }
     assert load({"venue": "coinbase", "symbol": "eth-usd"}, HOME, None).venue_symbol == "ETH-USD"
     assert load({"symbol": "BTCUSDT"}, HOME, None).folder() == load({}, HOME, None).folder()
-    assert load({"symbol": "btc/u", "watch": "okx:btc/u"}, HOME, None).venue_symbol == "BTCU"  # Binance's shortest asset
+    assert load({"symbol": "btc/u", "watch": "okx:btc/u"}, HOME, None).venue_symbol == "BTCU"
     with pytest.raises(SettingsError, match=r"venue: 'binanse' from command line is not known.*did you mean binance"):
         load({"venue": "binanse"}, HOME, None).folder()
 
