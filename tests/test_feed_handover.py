@@ -204,6 +204,28 @@ def test_a_lead_that_dies_while_its_heir_is_being_opened_leaves_it_to_the_heir_a
         assert (len(server.upgrades), takeovers(feed)) == (2, 0)
 
 
+def test_a_lead_that_dies_while_its_heir_is_held_back_is_followed_by_its_own_back_off(server, monkeypatch):
+    """The heir was refused and waits; a healthy lead that is lost begins the pauses anew, for whoever connects next."""
+
+    def next_s(backoff):
+        backoff.failures += 1
+        return 0.0 if backoff.failures == 1 else 60.0
+
+    monkeypatch.setattr(Backoff, "next_s", next_s)
+    monkeypatch.setattr("pytrader.feed.HEALTHY_S", 0.01)
+    refused = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+    server.upgrade = lambda _: refused if 2 <= len(server.upgrades) <= 3 else None
+    with Market(server) as market, running(server) as feed:
+        until(feed.synced, "a synced book")
+        market.newest().send(NOTICE)
+        until(lambda: feed.states and feed.states[-1].wait_s > 50, "the heir's pause")
+        time.sleep(0.05)
+        market.newest().cut()
+        until(lambda: not feed.synced(), "the loss")
+        until(feed.synced, "the next connection", 3)
+        assert len(server.upgrades) == 4
+
+
 @pytest.mark.usefixtures("unhurried")
 def test_a_lead_that_dies_beside_a_live_heir_is_followed_at_once(server):
     """The heir is live but behind; when the lead is cut, no reader sees an unsynced book."""
