@@ -246,6 +246,7 @@ def _top(top: object) -> BookTop:
     update_id, age_ns, synced, sync, doubt = _FACTS(top)
     doubt = "" if synced else doubt
     if not (bid and ask):
+        sync = "one-sided" if synced else sync  # or it would read as live
         return BookTop(None, None, None, None, None, None, update_id, None, synced=False, sync=sync, doubt=doubt)
     sides = (format_e8(bid), format_e8(bid_size), format_e8(ask), format_e8(ask_size))
     bps = fixed(str(Decimal(20_000 * (ask - bid)) / (ask + bid)))

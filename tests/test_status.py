@@ -8,9 +8,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.formatted_text import fragment_list_to_text
 
 from pytrader import status
 from pytrader.figures import duration, fixed, printable, signed
+from pytrader.repl.toolbar import toolbar
 from pytrader.status import snapshot, stops, text, to_json
 
 FAST = {
@@ -95,6 +97,14 @@ REJECT = "Notional exceeds $50,000 limit; position would be 10 BTC, limit 5 BTC.
 def made(top=TOP, last_reject=REJECT, **changes):
     """Return a snapshot of the example desk with some of its entries changed."""
     return snapshot(orjson.dumps({**DESK, **changes}), top, FAST, FEED, last_reject=last_reject)
+
+
+def test_a_synchronised_book_without_one_of_its_sides_is_nowhere_called_live():
+    """No order passes on it: neither the screen nor the toolbar may read as if one did."""
+    top = SimpleNamespace(**{**vars(TOP), "ask_e8": 0, "ask_size_e8": 0})
+    it = made(top, permit={"journal": True, "executor": True, "book": "crossed"})
+    assert text(it).splitlines()[2] == "Book one-sided, NOT SYNCED, crossed, age -, - x - BTC"
+    assert "| ONE-SIDED |" in fragment_list_to_text(toolbar(it))
 
 
 def test_screen_shows_every_fact_in_its_place():
