@@ -138,7 +138,7 @@ class Answers:
         try:
             view = JournalView.open(self._trader.folder)
             try:
-                rows = list(view.rows(what))[-count:]
+                rows = _newest(what, list(view.rows(what)), count)
             finally:
                 view.close()
         except JournalError as error:
@@ -264,6 +264,13 @@ def refusal_details(facts: dict[str, Any]) -> list[str]:
     if facts["largest"] is not None:
         rows.append(f"  largest size that passes: {facts['largest']}")
     return rows
+
+
+def _newest(what: str, rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return the newest rows, oldest first; open orders are the last to be left out."""
+    if what == "orders":
+        rows.sort(key=lambda row: row["ended_seq"] is None)
+    return sorted(rows[-count:], key=lambda row: int(row["seq"]))
 
 
 def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[str, str]:
