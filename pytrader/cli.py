@@ -214,11 +214,11 @@ def _folder(given: argparse.Namespace, settings: Settings) -> Path:
 
 def _status(given: argparse.Namespace) -> int:
     from pytrader.archive import snapshot_of
-    from pytrader.status import text, to_json
+    from pytrader.status import journal_text, to_json
 
     settings = _settings(given)
     page = snapshot_of(_folder(given, settings), settings)
-    print(to_json(page).decode() if given.json else text(page))
+    print(to_json(page).decode() if given.json else journal_text(page))
     return OK
 
 

@@ -182,6 +182,28 @@ def test_before_the_first_book_nothing_is_made_up():
     assert orjson.loads(to_json(it))["top"]["bid"] is None
 
 
+def test_a_journal_says_nothing_of_the_book_that_it_does_not_have():
+    """Beside a running engine CLOSED would be untrue, and so would open; a halt and the latch are in the journal."""
+    unknown = {"permit": {"journal": True, "executor": True, "book": "unsynced"}}
+    shown = status.journal_text(made(EMPTY_TOP, **unknown))
+    assert shown.splitlines()[:4] == [
+        "SIM binance BTCUSDT (simulated execution)",
+        "Book and feed are known to a running engine alone: `status` at its prompt",
+        "",
+        "Position    +0.25 BTC @ 26796.10   equity -0.18 USDT",
+    ]
+    assert "Trading     not halted" in shown.splitlines()
+    assert "CLOSED" not in shown
+    assert "Feed" not in shown
+    halted = made(EMPTY_TOP, halted={"cause": "OPERATOR", "detail": "news"}, loss_latched=True, **unknown)
+    assert [
+        line.strip() for line in status.journal_text(halted).splitlines() if "reach" in line or "HALTED" in line
+    ] == [
+        "Trading     HALTED OPERATOR: news (type resume)",
+        "DAILY LOSS reached: only flatten and reduce until 00:00 UTC",
+    ]
+
+
 def test_a_book_that_is_not_live_says_why():
     """The doubt stands on the screen, among the stops and in JSON; a live book has none, whatever was wrong before."""
     top = SimpleNamespace(**{**vars(TOP), "synced": False, "sync": "desynced"})
