@@ -256,7 +256,8 @@ class Feed:
             return
         self._bar(outcome.retry_after_s)
         with self._lock:
-            if outcome.lived_s >= HEALTHY_S and outcome.reason not in ("quiet", "no_pong", "unsynced"):
+            silent = outcome.reason in ("quiet", "no_pong", "unsynced")  # the last minute may have been without data
+            if outcome.lived_s >= HEALTHY_S * (1 + silent):
                 self._backoff.reset()
             self._quiet_ms = self._patience_ms(outcome)
             unhurried = outcome.planned and outcome.lived_s >= PLANNED_MIN_S

@@ -341,6 +341,19 @@ def test_an_hour_of_accept_and_drop_is_held_back_by_growing_pauses(server, monke
     assert all(later - first > 299.999999 for first, later in zip(at_s, at_s[60:], strict=False))
 
 
+@pytest.mark.parametrize("reason", ["closed", "quiet", "no_pong", "unsynced"])
+def test_a_connection_that_was_healthy_for_long_is_followed_at_once_however_it_ended(server, monkeypatch, reason):
+    """Most networks are lost by silence: pauses that never began anew would stay half a minute after one bad night."""
+    at_s = stormed(server, monkeypatch, 300.0, reason)
+    assert all(later - first <= 300.3 for first, later in pairwise(at_s)), at_s
+
+
+def test_connections_that_are_silent_for_as_long_as_they_live_are_tried_less_and_less(server, monkeypatch):
+    """A minute of patience is no minute of health."""
+    at_s = stormed(server, monkeypatch, 70.0, "quiet")
+    assert all(later - first >= 70 + 14.9 for first, later in pairwise(at_s[10:])), at_s
+
+
 def test_ten_snapshots_a_minute_whoever_wants_them(server, monkeypatch):
     """Snapshots that never fit are asked for by budget; an audit takes its request out of the same."""
     monkeypatch.setattr(Backoff, "next_s", lambda _: 0.0)
