@@ -12,7 +12,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus
+from prompt_toolkit.filters import has_focus, shift_selection_mode
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
@@ -205,6 +205,9 @@ class Session:
         keys.add("enter", filter=typing)(self._enter)
         keys.add(Keys.BracketedPaste)(self._paste)
         keys.add("f9")(lambda _: self._halt("F9"))
+        for moves in (["c-a"], ["c-b"], ["c-e"], ["c-f"], ["escape", "b"], ["escape", "f"]):
+            keys.add(*moves, filter=typing & shift_selection_mode)(_unselected)
+        keys.add("tab", filter=typing & shift_selection_mode)(_completed)
         for key in ("c-c", "<sigint>"):
             keys.add(key, filter=typing)(lambda event: event.current_buffer.reset())
         return keys
@@ -241,6 +244,19 @@ def _select_word(buffer: Buffer) -> None:
     if word := re.match(r"\S+", buffer.document.text_after_cursor):
         buffer.selection_state = selected = SelectionState(buffer.cursor_position + word.end())
         selected.enter_shift_mode()
+
+
+def _unselected(event: KeyPressEvent) -> None:
+    """Let a key that moves the cursor do that alone, as the arrows do; it would move an end of the selection with it."""
+    event.current_buffer.exit_selection()
+    for press in reversed(event.key_sequence):
+        event.key_processor.feed(press, first=True)
+
+
+def _completed(event: KeyPressEvent) -> None:
+    """Complete the selected word from its end."""
+    event.current_buffer.cursor_position = event.current_buffer.document.selection_range()[1]
+    _unselected(event)
 
 
 def _trades(text: str) -> bool:
