@@ -52,7 +52,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _code(error)
         if code is None:
             raise
-        print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
+        no_answer = code == NO_DATA and isinstance(error, OSError)  # else the venue answered, and says what to set
+        print(f"pytrader: {error}{NO_NETWORK if no_answer else ''}", file=sys.stderr)
         return code
 
 

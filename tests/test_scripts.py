@@ -340,6 +340,7 @@ def test_market_that_is_not_there_is_exit_code_five(tmp_path):
     result = run(["run", *nowhere, "--data-dir", tmp_path], tmp_path, "buy 0.01\n")
     assert (result.code, result.out) == (5, "")
     assert result.err.startswith("pytrader: 127.0.0.1:9: ")
+    assert "check the network" in result.err
     later = run(["status", "--data-dir", tmp_path], tmp_path)
     assert later.code == 1
     assert later.err.startswith("pytrader: ")

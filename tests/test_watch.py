@@ -109,6 +109,7 @@ def test_a_symbol_that_the_venue_does_not_list_is_refused_at_start(venue, market
     assert result.code == 5
     assert f"{venue} lists no market {symbol}" in result.err
     assert "set symbol to a pair that it lists, such as BTC/USDT" in result.err
+    assert "check the network" not in result.err
 
 
 def test_a_watched_venue_that_cannot_be_had_is_named_and_asked_again(engine, tmp_path):
