@@ -247,7 +247,7 @@ def _select_word(buffer: Buffer) -> None:
 
 
 def _unselected(event: KeyPressEvent) -> None:
-    """Let a key that moves the cursor do that alone, as the arrows do; it would move an end of the selection with it."""
+    """Let a key that moves the cursor do that alone, as the arrows do, and not move an end of the selection."""
     event.current_buffer.exit_selection()
     for press in reversed(event.key_sequence):
         event.key_processor.feed(press, first=True)
