@@ -40,6 +40,8 @@ confirmed, 5 no or stale data"""
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. `words` None means this process's own arguments."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a terminal that is closed; nohup ignores it
+        signal.signal(signal.SIGHUP, _terminate)
     given = _parser().parse_args(words)
     try:
         return int(given.run(given))
@@ -64,8 +66,8 @@ def _say_no_more() -> None:
     os.close(nowhere)
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _code(error: Exception) -> int | None:
