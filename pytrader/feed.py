@@ -267,7 +267,8 @@ class Feed:
         if outcome.planned:
             self._log.info("Feed went on with its next connection: %s", outcome.text)
         else:
-            self._log.warning("Feed lost: %s; next try in %.1f s", outcome.text, max(wait_s, self._barred_s()))
+            what = "A connection lost, the book goes on" if self._book.top().synced else "Feed lost"
+            self._log.warning("%s: %s; next try in %.1f s", what, outcome.text, max(wait_s, self._barred_s()))
 
     def _patience_ms(self, outcome: _Outcome) -> int:
         if outcome.reason == "quiet" and outcome.lived_s < HEALTHY_S * 2:

@@ -163,8 +163,8 @@ def test_a_replay_of_many_hand_overs_takes_over_as_often_as_the_live_book_did(se
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server):
-    """A refused upgrade, and a connection that is cut at once, cost the reader nothing."""
+def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server, caplog):
+    """A refused upgrade, and a connection that is cut at once, cost the reader nothing, and no log says so."""
     refused = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
     server.upgrade = lambda _: refused if 2 <= len(server.upgrades) <= 4 else None
     with Market(server) as market, running(server) as feed:
@@ -178,6 +178,8 @@ def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server):
             server.behind_head = b""
             until(lambda: takeovers(feed) == 1, "the hand-over", 10)
         assert reader.seen() == (0, 0)
+        assert "A connection lost, the book goes on: HTTP 503" in caplog.text
+        assert "Feed lost" not in caplog.text
 
 
 @pytest.mark.usefixtures("unhurried")
