@@ -241,9 +241,11 @@ def _across(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
     if low > high:
         first, second = sources["delay_min_ms"], sources["delay_max_ms"]
         faults += [f"delay_min_ms: {low} ({first}) is not allowed: must be at most delay_max_ms, {high} ({second})"]
-    if values["venue"] in [word.partition(":")[0] for word in values["watch"]]:
-        traded, first = values["venue"], sources["watch"]
-        faults += [f"watch: {traded} ({first}) is not allowed: it is the traded venue, whose book is kept anyway"]
+    for word in values["watch"]:
+        name, own, _ = word.partition(":")
+        if name == values["venue"]:
+            kept = "of which one book is kept" if own else "whose book is kept anyway"
+            faults += [f"watch: {word} ({sources['watch']}) is not allowed: it is the traded venue, {kept}"]
     return faults
 
 

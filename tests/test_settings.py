@@ -204,6 +204,9 @@ def test_watched_venues_are_a_comma_list_and_not_the_traded_one():
         assert f"watch: '{word}' from the command line" in refusal({"watch": word})
     message = refusal({"watch": "okx,binance"})
     assert message == "watch: binance (command line) is not allowed: it is the traded venue, whose book is kept anyway"
+    message = refusal({"watch": "coinbase:BTC-USD", "venue": "coinbase"})
+    assert message.startswith("watch: coinbase:BTC-USD (command line) is not allowed")
+    assert message.endswith("it is the traded venue, of which one book is kept")
     with pytest.raises(SettingsError, match=r"watch: 'bibit' from command line is not known.*did you mean bybit"):
         load({"watch": "okx,bibit:BTCUSDT"}, HOME, None).demand("watch", VENUES)
 
