@@ -150,7 +150,7 @@ def test_one_pasted_line_waits_for_enter():
     assert it.commands == [Order("buy", 25_000_000)]
 
 
-@pytest.mark.parametrize("first", ["buy 1", "flatten", "resume"])
+@pytest.mark.parametrize("first", ["buy 1", "flatten", "resume", "foo"])
 def test_orders_in_a_burst_of_lines_are_not_run(first):
     """A terminal without bracketed paste sends a paste like typing, but all at once: nothing that trades runs."""
     with terminal() as it:
