@@ -11,7 +11,7 @@ import orjson
 from pytrader import books, grammar, orders, status, whatif
 from pytrader._core import format_e8, format_fixed
 from pytrader.export import ExportError, iso, write_csv
-from pytrader.figures import printable
+from pytrader.figures import duration, printable
 from pytrader.journal import JournalError, JournalView
 from pytrader.lines import Market, line_of
 from pytrader.outcomes import ending, is_settled
@@ -127,13 +127,18 @@ class Answers:
         sides = {"bids": bids, "asks": asks}
         data = {name: [[format_e8(price), format_e8(size)] for price, size in side] for name, side in sides.items()}
         top = self._trader.top()
-        return Answer("\n".join(rows), {**data, "synced": top.synced, "age_ns": top.age_ns, "update_id": top.update_id})
+        state = self._trader.book_state(top)
+        if state != "live":
+            why = f"the last news is {duration(top.age_ns)} old" if top.synced else top.doubt
+            rows.append(f"The book is {state}{why and f' ({why})'}: not to be traded on.")
+        facts = {"state": state, "synced": top.synced, "age_ns": top.age_ns, "update_id": top.update_id}
+        return Answer("\n".join(rows), {**data, **facts})
 
     def _rows(self, what: str, count: int) -> Answer:
         try:
             view = JournalView.open(self._trader.folder)
             try:
-                rows = list(view.rows(what))[-count:]
+                rows = _newest(what, list(view.rows(what)), count)
             finally:
                 view.close()
         except JournalError as error:
@@ -259,6 +264,13 @@ def refusal_details(facts: dict[str, Any]) -> list[str]:
     if facts["largest"] is not None:
         rows.append(f"  largest size that passes: {facts['largest']}")
     return rows
+
+
+def _newest(what: str, rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return the newest rows, oldest first; open orders are the last to be left out."""
+    if what == "orders":
+        rows.sort(key=lambda row: row["ended_seq"] is None)
+    return sorted(rows[-count:], key=lambda row: int(row["seq"]))
 
 
 def _level(levels: list[tuple[int, int]], index: int, decimals: int) -> tuple[str, str]:

@@ -40,6 +40,8 @@ confirmed, 5 no or stale data"""
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. `words` None means this process's own arguments."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a terminal that is closed; nohup ignores it
+        signal.signal(signal.SIGHUP, _terminate)
     given = _parser().parse_args(words)
     try:
         return int(given.run(given))
@@ -52,7 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _code(error)
         if code is None:
             raise
-        print(f"pytrader: {error}{NO_NETWORK if code == NO_DATA else ''}", file=sys.stderr)
+        no_answer = code == NO_DATA and isinstance(error, OSError)  # else the venue answered, and says what to set
+        print(f"pytrader: {error}{NO_NETWORK if no_answer else ''}", file=sys.stderr)
         return code
 
 
@@ -63,8 +66,8 @@ def _say_no_more() -> None:
     os.close(nowhere)
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _code(error: Exception) -> int | None:
@@ -214,11 +217,11 @@ def _folder(given: argparse.Namespace, settings: Settings) -> Path:
 
 def _status(given: argparse.Namespace) -> int:
     from pytrader.archive import snapshot_of
-    from pytrader.status import text, to_json
+    from pytrader.status import journal_text, to_json
 
     settings = _settings(given)
     page = snapshot_of(_folder(given, settings), settings)
-    print(to_json(page).decode() if given.json else text(page))
+    print(to_json(page).decode() if given.json else journal_text(page))
     return OK
 
 

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytrader._core import Book, Ended
+    from pytrader._core import Book
     from pytrader.venues.venue import Instrument, Venue
 
 HEALTHY_S = 60.0  # a connection that lived this long starts the back-off anew
 QUIET_MAX_MS = 60_000  # the patience with a connection without data grows to this
-SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book
+SLICE_MS = 200  # how long a stop can go unseen by a wait inside the book, and a change of plan by a pause
 PLANNED_MIN_S = 10.0  # a planned end that comes sooner is treated as a failure, or it could become a storm
 AUDIT_LEAD_MS = 1_000  # kept before a book is asked for: the answer may be older than the question
 AUDIT_WAIT_S = 5.0  # how long a fetched book waits for the stream
@@ -211,7 +211,8 @@ class Feed:
             life_s=self._settings.life_s,
         )
         self._tell_denials()  # before the loss that may come of them
-        return _Outcome(_text(ended), ended.reason, ended.planned, clock() - began_s)
+        text = f"{ended.reason} ({ended.detail})" if ended.detail else ended.reason
+        return _Outcome(text, ended.reason, ended.planned, clock() - began_s)
 
     def _open(self, waker: Waker) -> Link:
         address = self._stream_address
@@ -255,7 +256,8 @@ class Feed:
             return
         self._bar(outcome.retry_after_s)
         with self._lock:
-            if outcome.lived_s >= HEALTHY_S and outcome.reason not in ("quiet", "no_pong", "unsynced"):
+            silent = outcome.reason in ("quiet", "no_pong", "unsynced")  # the last minute may have been without data
+            if outcome.lived_s >= HEALTHY_S * (1 + silent):
                 self._backoff.reset()
             self._quiet_ms = self._patience_ms(outcome)
             unhurried = outcome.planned and outcome.lived_s >= PLANNED_MIN_S
@@ -265,7 +267,8 @@ class Feed:
         if outcome.planned:
             self._log.info("Feed went on with its next connection: %s", outcome.text)
         else:
-            self._log.warning("Feed lost: %s; next try in %.1f s", outcome.text, max(wait_s, self._barred_s()))
+            what = "A connection lost, the book goes on" if self._book.top().synced else "Feed lost"
+            self._log.warning("%s: %s; next try in %.1f s", what, outcome.text, max(wait_s, self._barred_s()))
 
     def _patience_ms(self, outcome: _Outcome) -> int:
         if outcome.reason == "quiet" and outcome.lived_s < HEALTHY_S * 2:
@@ -350,14 +353,16 @@ class Feed:
 
     def _spend(self, budget: Budget) -> bool:
         """Wait until venue, back-off and budget allow a use, and count it; False if the feed is stopped first."""
+        told_s, tell = -math.inf, self._say if budget is self._connects else self._hinder
         while not self._stopped.is_set():
             wait_s, why = self._due(budget)
             if wait_s <= 0:
                 return True
-            wait_s = math.ceil(wait_s * 1e3) / 1e3
-            tell = self._say if budget is self._connects else self._hinder
-            tell(FeedState("waiting", why, wait_s))
-            self._settings.pause(self._stopped, wait_s)
+            wait_s, due_s = math.ceil(wait_s * 1e3) / 1e3, self._settings.clock() + wait_s
+            if abs(due_s - told_s) > SLICE_MS / 1e3:
+                tell(FeedState("waiting", why, wait_s))
+                told_s = due_s
+            self._settings.pause(self._stopped, min(wait_s, SLICE_MS / 1e3))  # a loss meanwhile may bring it forward
         return False
 
     def _due(self, budget: Budget) -> tuple[float, str]:
@@ -393,7 +398,3 @@ class Feed:
     def _advised(self, text: str, status: int) -> str:
         advice = self._venue.advice(status)
         return f"{text}. {advice}" if advice else text
-
-
-def _text(ended: Ended) -> str:
-    return f"{ended.reason} ({ended.detail})" if ended.detail else ended.reason

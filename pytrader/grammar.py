@@ -357,7 +357,7 @@ _TABLE = (
         short="buy|sell <size> ...",
     ),
     Row("cancel", Cancel, "cancel one open order, or all", "cancel 3", (_ID,)),
-    Row("orders", Listing, "orders, the open ones first", "orders 20", _COUNT, {"what": "orders"}),
+    Row("orders", Listing, "open orders and the last ended", "orders 20", _COUNT, {"what": "orders"}),
     Row("fills", Listing, "the last fills", "fills 20", _COUNT, {"what": "fills"}),
     Row("rejects", Listing, "refused orders and why", "rejects 20", _COUNT, {"what": "rejects"}),
     Row("status", Show, "everything on one screen", "status", (), {"what": "status"}),

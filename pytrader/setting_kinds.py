@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CAP: Final = " (the cap, 10 times the default, is compiled in)"
 COMPILED: Final = " (the cap is compiled in)"
-_WATCHED: Final = "([a-z-]{2,20})(:[a-z0-9]{1,15}/[a-z0-9]{2,10}|:[a-z0-9-]{4,26})?"  # a symbol as `symbol` takes it
+_WATCHED: Final = "([a-z-]{2,20})(:[a-z0-9]{1,15}/[a-z0-9]{1,10}|:[a-z0-9-]{4,26})?"  # a symbol as `symbol` takes it
 
 
 class Secret:
@@ -118,6 +118,8 @@ def url(scheme: str) -> Kind:
         if url.scheme not in ({scheme, f"{scheme}s"} if plain_ok else {f"{scheme}s"}) or not url.hostname:
             raise ValueError
         if url.username or url.password or not text.isprintable() or " " in text:
+            raise ValueError
+        if url.query or url.fragment or url.port == 0:  # a path is put behind it; a port that is none is a ValueError
             raise ValueError
         return text.rstrip("/")
 

@@ -38,7 +38,7 @@ class SettingsError(ValueError):
 _WORD = kinds.pattern("[a-z]{2,20}", "a word of 2 to 20 letters", str.lower)
 _VENUE = kinds.pattern("[a-z-]{2,20}", "a word of 2 to 20 letters or -", str.lower)
 _SYMBOL = kinds.pattern(
-    "[A-Z0-9]{1,15}/[A-Z0-9]{2,10}|[A-Z0-9-]{4,26}",
+    "[A-Z0-9]{1,15}/[A-Z0-9]{1,10}|[A-Z0-9-]{4,26}",
     "BASE/QUOTE, such as BTC/USDT, or 4 to 26 letters, digits or - as the venue writes it",
     str.upper,
 )
@@ -241,9 +241,11 @@ def _across(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
     if low > high:
         first, second = sources["delay_min_ms"], sources["delay_max_ms"]
         faults += [f"delay_min_ms: {low} ({first}) is not allowed: must be at most delay_max_ms, {high} ({second})"]
-    if values["venue"] in [word.partition(":")[0] for word in values["watch"]]:
-        traded, first = values["venue"], sources["watch"]
-        faults += [f"watch: {traded} ({first}) is not allowed: it is the traded venue, whose book is kept anyway"]
+    for word in values["watch"]:
+        name, own, _ = word.partition(":")
+        if name == values["venue"]:
+            kept = "of which one book is kept" if own else "whose book is kept anyway"
+            faults += [f"watch: {word} ({sources['watch']}) is not allowed: it is the traded venue, {kept}"]
     return faults
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import textwrap
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -246,6 +246,7 @@ def _top(top: object) -> BookTop:
     update_id, age_ns, synced, sync, doubt = _FACTS(top)
     doubt = "" if synced else doubt
     if not (bid and ask):
+        sync = "one-sided" if synced else sync  # or it would read as live
         return BookTop(None, None, None, None, None, None, update_id, None, synced=False, sync=sync, doubt=doubt)
     sides = (format_e8(bid), format_e8(bid_size), format_e8(ask), format_e8(ask_size))
     bps = fixed(str(Decimal(20_000 * (ask - bid)) / (ask + bid)))
@@ -267,9 +268,14 @@ def _clip(lines: list[str]) -> str:
 
 def text(it: Snapshot) -> str:
     """Return one screen: at most 24 lines of 80 columns, without control characters."""
-    return _clip(
-        [*_market(it), "", *_account(it), *_limits(it), *_trading(it), *_orders(it), "", *_latency(it), _feed(it)]
-    )
+    return _clip([*_market(it), "", *_body(it, "open"), _feed(it)])
+
+
+def journal_text(it: Snapshot) -> str:
+    """Return the same screen of what a journal says: book, permit and feed are known to a running engine alone."""
+    known = replace(it, permit=Permit(journal=True, executor=True, book="live"))
+    elsewhere = "Book and feed are known to a running engine alone: `status` at its prompt"
+    return _clip([_market(it)[0], elsewhere, "", *_body(known, "not halted")])
 
 
 def limits_text(it: Snapshot) -> str:
@@ -283,19 +289,18 @@ def latency_text(it: Snapshot) -> str:
     return _clip(_latency(it))
 
 
-def top_text(it: Snapshot) -> str:
-    """Return the best prices at the tick's decimals, as the line of each second shows them."""
-    bid, ask = fixed(it.top.bid, it.price_decimals), fixed(it.top.ask, it.price_decimals)
-    return f"Best Bid: {bid} | Best Ask: {ask}"
+def _body(it: Snapshot, untroubled: str) -> list[str]:
+    return [*_account(it), *_limits(it), *_trading(it, untroubled), *_orders(it), "", *_latency(it)]
 
 
 def _market(it: Snapshot) -> list[str]:
     top, profile = it.top, it.profile
+    bid, ask = fixed(top.bid, it.price_decimals), fixed(top.ask, it.price_decimals)
     state = "synced" if top.synced else "NOT SYNCED"
     sizes = f"{top.bid_size or NOTHING} x {top.ask_size or NOTHING} {profile.base}"
     return [
         f"{it.mode} {profile.venue} {profile.symbol} ({profile.execution} execution)",
-        f"{top_text(it)}   spread {top.spread or NOTHING} ({top.spread_bps or NOTHING} bps)",
+        f"Best Bid: {bid} | Best Ask: {ask}   spread {top.spread or NOTHING} ({top.spread_bps or NOTHING} bps)",
         f"Book {top.sync}{_why(top)}, {state}, {it.permit.book}, age {duration(top.age_ns)}, {sizes}",
     ]
 
@@ -358,8 +363,8 @@ def stops(it: Snapshot) -> list[str]:
     return found
 
 
-def _trading(it: Snapshot) -> list[str]:
-    return [_row("" if number else "Trading", stop) for number, stop in enumerate(stops(it) or ["open"])]
+def _trading(it: Snapshot, untroubled: str = "open") -> list[str]:
+    return [_row("" if number else "Trading", stop) for number, stop in enumerate(stops(it) or [untroubled])]
 
 
 def _orders(it: Snapshot) -> list[str]:

@@ -130,10 +130,12 @@ def _prompted(settings: Settings, folder: Path, options: Options) -> int:
             history=folder / "history",
         )
         printer.line(welcome(trader, settings))
-        session.run()
-        if not options.keep_open:
-            Pipe(trader, sys.stdout, as_json=False, show_top=lambda _: None).end()
-        printer.drain()
+        try:
+            session.run()
+        finally:  # also when a signal ends the session
+            if not options.keep_open:
+                Pipe(trader, sys.stdout, as_json=False, show_top=lambda _: None).end()
+            printer.drain()
     return 0
 
 
@@ -208,12 +210,20 @@ class Latest:
 
 def welcome(trader: Trader, settings: Settings) -> str:
     """Return the first words of a session."""
-    where = "the offline market" if settings.stream_url else f"live {settings.venue} market data"
+    where = _where(settings)
     lines = [
         f"pytrader: {settings.venue_symbol} on {where}, {settings.execution} fills. Type `help` for the commands.",
         f"The best bid and ask of each second go to {trader.folder / 'pytrader.log'}; `top on` shows them here too.",
     ]
     return "\n".join(filter(None, [*lines, halt_line(trader)]))
+
+
+def _where(settings: Settings) -> str:
+    """Return where the market data comes from; on this machine only an offline market serves it."""
+    url = settings.stream_url
+    if url is None:
+        return f"live {settings.venue} market data"
+    return "the offline market" if url.startswith("ws:") else f"{settings.venue} market data from {url}"
 
 
 def halt_line(trader: Trader) -> str | None:

@@ -186,6 +186,12 @@ class Trader:
         """Return the best prices with their age and state."""
         return self.book.top()
 
+    def book_state(self, top: Top) -> str:
+        """Return "live", "stale", "crossed" (a missing side too), or how far a book is that is not synchronised."""
+        if self._kept_books:
+            return self._kept_books[0].state_of(top)
+        return "live" if top.synced else top.sync
+
     def venues(self) -> books.VenueTable:
         """Return every book that is kept, the traded one first, and the spread between the venues."""
         return books.table(self._kept_books)

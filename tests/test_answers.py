@@ -7,6 +7,7 @@ from pytrader import flatten as flattening
 from pytrader import outcomes
 from pytrader._core import EngineFault
 from pytrader.answers import ERROR, Answers
+from pytrader.books import KeptBook
 from pytrader.events import read
 from pytrader.lines import Market
 from pytrader.orders import parse
@@ -74,6 +75,23 @@ def test_an_order_refused_for_the_book_says_why_it_is_not_synchronised(tmp_path,
     assert trader.top().doubt == "gap"
     (answer,) = answers.to(parse("buy 0.01"))
     assert answer.text.splitlines()[-1].strip() in {"the book is desynced (gap)", "the book is buffering (gap)"}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("live", ""), ("stale", "The book is stale (the last news is "), ("desynced", "The book is desynced (gap): not")],
+)
+def test_levels_of_a_book_that_cannot_be_traded_on_say_so(tmp_path, state, words):
+    """Prices that are old look like any others, and no prices at all are no explanation."""
+    book = live_book(recv_ns=1 if state == "stale" else None)
+    kept = KeptBook("binance", "BTCUSDT", book, stale_after_ms=10_000, traded=True)
+    market = Market("BTC", "USDT", "0.01")
+    trader = Trader(desk_on(book), book, outcomes.Outcomes(), tmp_path, market, kept_books=[kept])
+    if state == "desynced":
+        assert book.apply(depth(20, [], [])) == "gap"
+    (answer,) = answered(trader, "book 3")
+    assert ("The book is" in answer.text, answer.data["state"]) == (state != "live", trader.book_state(book.top()))
+    assert answer.text.splitlines()[-1].startswith(words)
 
 
 @pytest.mark.parametrize("journal", ["down", "silent"])

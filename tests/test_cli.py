@@ -24,6 +24,7 @@ from sessions import (
     PROFILE,
     TOP_LINE,
     environment,
+    events,
     hear,
     log,
     offline_children,
@@ -41,7 +42,8 @@ from pytrader.fetch import FetchError
 from pytrader.journal_files import JournalError, JournalLocked
 from pytrader.pipe import Pipe
 from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
-from pytrader.settings import SettingsError
+from pytrader.settings import SettingsError, load
+from pytrader.terminal import welcome
 from pytrader.venues import VenueError
 
 COMMANDS = ("demo", "run", "status", "export", "halt", "replay", "feed-report", "sandbox", "config")
@@ -379,6 +381,53 @@ def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
     one.child.terminate()
     assert one.end() == (143, True), one.said
     assert not lives(pid)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_prompt_whose_terminal_is_closed_ends_in_good_order(terminal, tmp_path, closed):
+    """The kernel tells it by SIGHUP, and nothing can be written any more: what rests is cancelled all the same."""
+    one = terminal()
+    one.wait_for(r"Type `help` for the commands\.")
+    one.type("top on")
+    one.wait_for(TOP_LINE.pattern)
+    one.type("buy 0.01 @ 20000")
+    one.wait_for("Order resting: BUY")
+    pid = offline_pid(one.child)
+    if closed:
+        with Path(os.devnull).open("rb") as nowhere:
+            os.dup2(nowhere.fileno(), one._keys)
+    one.child.send_signal(signal.SIGHUP)
+    assert one.child.wait(15) == 129
+    assert events(tmp_path / "demo")[-1].kind == "ended"
+    assert not lives(pid)
+
+
+def test_terminated_prompt_cancels_what_rests_as_a_script_does(terminal, tmp_path):
+    """Only `--keep-open` leaves an order at rest, however the session ends."""
+    one = terminal()
+    one.wait_for(r"Type `help` for the commands\.")
+    one.type("top on")
+    one.wait_for(TOP_LINE.pattern)
+    one.type("buy 0.01 @ 20000")
+    one.wait_for("Order resting: BUY")
+    one.child.terminate()
+    assert one.end() == (143, True), one.said
+    assert events(tmp_path / "demo")[-1].kind == "ended"
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("", "live binance market data"),
+        ("ws://127.0.0.1:9", "the offline market"),
+        ("wss://mirror.example", "binance market data from wss://mirror.example"),
+    ],
+)
+def test_the_welcome_names_where_the_market_data_comes_from(url, where):
+    """An address of one's own is not the offline market unless it is on this machine."""
+    trader = SimpleNamespace(folder=Path("/d"), status=lambda: {"halted": None})
+    words = welcome(trader, load({"stream_url": url}, {"HOME": "/h"}, None))
+    assert words.startswith(f"pytrader: BTCUSDT on {where}, simulated fills.")
 
 
 # ---- the scripted session

@@ -163,8 +163,8 @@ def test_a_replay_of_many_hand_overs_takes_over_as_often_as_the_live_book_did(se
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server):
-    """A refused upgrade, and a connection that is cut at once, cost the reader nothing."""
+def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server, caplog):
+    """A refused upgrade, and a connection that is cut at once, cost the reader nothing, and no log says so."""
     refused = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
     server.upgrade = lambda _: refused if 2 <= len(server.upgrades) <= 4 else None
     with Market(server) as market, running(server) as feed:
@@ -178,6 +178,8 @@ def test_heirs_that_fail_leave_the_lead_running_and_are_tried_again(server):
             server.behind_head = b""
             until(lambda: takeovers(feed) == 1, "the hand-over", 10)
         assert reader.seen() == (0, 0)
+        assert "A connection lost, the book goes on: HTTP 503" in caplog.text
+        assert "Feed lost" not in caplog.text
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -202,6 +204,28 @@ def test_a_lead_that_dies_while_its_heir_is_being_opened_leaves_it_to_the_heir_a
         gate.set()
         until(feed.synced, "the heir's book")
         assert (len(server.upgrades), takeovers(feed)) == (2, 0)
+
+
+def test_a_lead_that_dies_while_its_heir_is_held_back_is_followed_by_its_own_back_off(server, monkeypatch):
+    """The heir was refused and waits; a healthy lead that is lost begins the pauses anew, for whoever connects next."""
+
+    def next_s(backoff):
+        backoff.failures += 1
+        return 0.0 if backoff.failures == 1 else 60.0
+
+    monkeypatch.setattr(Backoff, "next_s", next_s)
+    monkeypatch.setattr("pytrader.feed.HEALTHY_S", 0.01)
+    refused = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+    server.upgrade = lambda _: refused if 2 <= len(server.upgrades) <= 3 else None
+    with Market(server) as market, running(server) as feed:
+        until(feed.synced, "a synced book")
+        market.newest().send(NOTICE)
+        until(lambda: feed.states and feed.states[-1].wait_s > 50, "the heir's pause")
+        time.sleep(0.05)
+        market.newest().cut()
+        until(lambda: not feed.synced(), "the loss")
+        until(feed.synced, "the next connection", 3)
+        assert len(server.upgrades) == 4
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -317,6 +341,19 @@ def test_an_hour_of_accept_and_drop_is_held_back_by_growing_pauses(server, monke
     assert all(later - first <= 30.01 for first, later in pairwise(at_s))
     assert 120 <= len(at_s) <= 250
     assert all(later - first > 299.999999 for first, later in zip(at_s, at_s[60:], strict=False))
+
+
+@pytest.mark.parametrize("reason", ["closed", "quiet", "no_pong", "unsynced"])
+def test_a_connection_that_was_healthy_for_long_is_followed_at_once_however_it_ended(server, monkeypatch, reason):
+    """Most networks are lost by silence: pauses that never began anew would stay half a minute after one bad night."""
+    at_s = stormed(server, monkeypatch, 300.0, reason)
+    assert all(later - first <= 300.3 for first, later in pairwise(at_s)), at_s
+
+
+def test_connections_that_are_silent_for_as_long_as_they_live_are_tried_less_and_less(server, monkeypatch):
+    """A minute of patience is no minute of health."""
+    at_s = stormed(server, monkeypatch, 70.0, "quiet")
+    assert all(later - first >= 70 + 14.9 for first, later in pairwise(at_s[10:])), at_s
 
 
 def test_ten_snapshots_a_minute_whoever_wants_them(server, monkeypatch):

@@ -168,6 +168,14 @@ def test_resting_order_is_answered_resting_and_cancelled(trade, tmp_path):
     assert result.code == 1
 
 
+def test_open_orders_are_listed_however_old_they_are(trade):
+    """What can still be cancelled is not out of sight behind those that ended since."""
+    later = "buy 0.01\nwait 0.3\n" * 3
+    result = trade(f"buy 0.01 @ 20000\nbuy 0.02 @ 20000\n{later}orders 1\norders 4\norders\n", "--json")
+    shown = [[row["order"] for row in answer["orders"]] for answer in result.answers if "orders" in answer]
+    assert shown == [[2], [1, 2, 4, 5], [1, 2, 3, 4, 5]]
+
+
 def test_kept_order_rests_in_the_next_run_and_can_be_cancelled(trade, tmp_path):
     """`--keep-open` leaves it at rest; the next run finds it there, counted against the position limit."""
     assert trade("buy 1.8 @ 20000\n", "--keep-open").code == 0
@@ -332,6 +340,7 @@ def test_market_that_is_not_there_is_exit_code_five(tmp_path):
     result = run(["run", *nowhere, "--data-dir", tmp_path], tmp_path, "buy 0.01\n")
     assert (result.code, result.out) == (5, "")
     assert result.err.startswith("pytrader: 127.0.0.1:9: ")
+    assert "check the network" in result.err
     later = run(["status", "--data-dir", tmp_path], tmp_path)
     assert later.code == 1
     assert later.err.startswith("pytrader: ")

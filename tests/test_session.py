@@ -34,6 +34,56 @@ def test_wrong_line_is_not_executed_and_can_be_mended():
     assert it.commands == [Order("buy", 10**8)]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "then", "becomes"),
+    [
+        ("foo", "buy 1", "buy 1"),
+        ("foo", "\x1b[200~buy 1\x1b[201~", "buy 1"),
+        ("buy x @ 68000 ioc", "1", "buy 1 @ 68000 ioc"),
+        ("buy x @ 68000 ioc", "\x1b[C", "buy x @ 68000 ioc"),
+        ("bu 1", "\x1b[C\x1b[Cy", "buy 1"),
+        ("buy x", "\x01 ", " buy x"),
+        ("buy x", "\x051", "buy x1"),
+        ("buy x", "\x1bb1", "1buy x"),
+        ("bu 1", "\t", "buy 1"),
+        ("bu 1", "\x7f", " 1"),
+        ("buy ", "1", "buy 1"),
+    ],
+)
+def test_what_is_typed_after_a_refused_line_replaces_its_wrong_word(wrong, then, becomes):
+    """A command can be typed anew or the word mended: behind a key that moves the cursor the word is kept."""
+    with terminal() as it:
+        buffer = it.session._prompt.default_buffer
+        refused = rendered(it, lambda: buffer.validation_error is not None)
+        mended = rendered(it, lambda: buffer.selection_state is None and buffer.text == becomes)
+        it.type(f"{wrong}\r", refused, then, mended, "\x03", "quit\r")
+    assert it.commands == []
+
+
+def test_ctrl_c_pressed_again_and_again_ends_no_session():
+    """The second one comes while the first is answered, and nothing is open that could be asked about."""
+    screen = Printer(Screen())
+    drain, interrupts = screen.drain, iter([KeyboardInterrupt, KeyboardInterrupt])
+
+    def execute(command):
+        it.commands.append(command)
+        if isinstance(command, Wait):
+            screen.drain = interrupted
+            raise KeyboardInterrupt
+        it.done.release()
+
+    def interrupted():
+        drain()
+        if (error := next(interrupts, None)) is not None:
+            raise error
+        it.done.release()
+        screen.drain = drain
+
+    with terminal(printer=screen, execute=execute) as it:
+        it.type("wait 60\r", it.effect, "status\r", it.effect, "quit\r")
+    assert it.commands == [Wait(60_000), Show("status")]
+
+
 def test_ctrl_c_clears_the_line():
     """Half an order vanishes; the session goes on."""
     with terminal() as it:
@@ -100,7 +150,7 @@ def test_one_pasted_line_waits_for_enter():
     assert it.commands == [Order("buy", 25_000_000)]
 
 
-@pytest.mark.parametrize("first", ["buy 1", "flatten", "resume"])
+@pytest.mark.parametrize("first", ["buy 1", "flatten", "resume", "foo"])
 def test_orders_in_a_burst_of_lines_are_not_run(first):
     """A terminal without bracketed paste sends a paste like typing, but all at once: nothing that trades runs."""
     with terminal() as it:

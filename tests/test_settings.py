@@ -132,6 +132,10 @@ def test_unknown_command_line_name_is_refused():
         ("rest_url", "http://10.0.0.1/"),
         ("rest_url", "https:///path"),
         ("rest_url", "https://exa mple.com"),
+        ("stream_url", "wss://localhost:99999"),
+        ("stream_url", "wss://localhost:https"),
+        ("stream_url", "wss://localhost:0"),
+        ("rest_url", "https://localhost/?symbol=BTCUSDT"),
     ],
 )
 def test_malformed_value_names_setting_source_value_and_what_is_allowed(name, text):
@@ -186,6 +190,7 @@ def test_symbol_is_put_in_the_venues_words_and_its_own_spelling_is_kept():
     }
     assert load({"venue": "coinbase", "symbol": "eth-usd"}, HOME, None).venue_symbol == "ETH-USD"
     assert load({"symbol": "BTCUSDT"}, HOME, None).folder() == load({}, HOME, None).folder()
+    assert load({"symbol": "btc/u", "watch": "okx:btc/u"}, HOME, None).venue_symbol == "BTCU"
     with pytest.raises(SettingsError, match=r"venue: 'binanse' from command line is not known.*did you mean binance"):
         load({"venue": "binanse"}, HOME, None).folder()
 
@@ -199,6 +204,9 @@ def test_watched_venues_are_a_comma_list_and_not_the_traded_one():
         assert f"watch: '{word}' from the command line" in refusal({"watch": word})
     message = refusal({"watch": "okx,binance"})
     assert message == "watch: binance (command line) is not allowed: it is the traded venue, whose book is kept anyway"
+    message = refusal({"watch": "coinbase:BTC-USD", "venue": "coinbase"})
+    assert message.startswith("watch: coinbase:BTC-USD (command line) is not allowed")
+    assert message.endswith("it is the traded venue, of which one book is kept")
     with pytest.raises(SettingsError, match=r"watch: 'bibit' from command line is not known.*did you mean bybit"):
         load({"watch": "okx,bibit:BTCUSDT"}, HOME, None).demand("watch", VENUES)
 

@@ -8,9 +8,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.formatted_text import fragment_list_to_text
 
 from pytrader import status
 from pytrader.figures import duration, fixed, printable, signed
+from pytrader.repl.toolbar import toolbar
 from pytrader.status import snapshot, stops, text, to_json
 
 FAST = {
@@ -97,6 +99,14 @@ def made(top=TOP, last_reject=REJECT, **changes):
     return snapshot(orjson.dumps({**DESK, **changes}), top, FAST, FEED, last_reject=last_reject)
 
 
+def test_a_synchronised_book_without_one_of_its_sides_is_nowhere_called_live():
+    """No order passes on it: neither the screen nor the toolbar may read as if one did."""
+    top = SimpleNamespace(**{**vars(TOP), "ask_e8": 0, "ask_size_e8": 0})
+    it = made(top, permit={"journal": True, "executor": True, "book": "crossed"})
+    assert text(it).splitlines()[2] == "Book one-sided, NOT SYNCED, crossed, age -, - x - BTC"
+    assert "| ONE-SIDED |" in fragment_list_to_text(toolbar(it))
+
+
 def test_screen_shows_every_fact_in_its_place():
     """The whole screen, word for word."""
     assert text(made()).splitlines() == [
@@ -170,6 +180,28 @@ def test_before_the_first_book_nothing_is_made_up():
     assert "unrealised -   fees" in lines[5]
     assert "Last reject -" in lines
     assert orjson.loads(to_json(it))["top"]["bid"] is None
+
+
+def test_a_journal_says_nothing_of_the_book_that_it_does_not_have():
+    """Beside a running engine CLOSED would be untrue, and so would open; a halt and the latch are in the journal."""
+    unknown = {"permit": {"journal": True, "executor": True, "book": "unsynced"}}
+    shown = status.journal_text(made(EMPTY_TOP, **unknown))
+    assert shown.splitlines()[:4] == [
+        "SIM binance BTCUSDT (simulated execution)",
+        "Book and feed are known to a running engine alone: `status` at its prompt",
+        "",
+        "Position    +0.25 BTC @ 26796.10   equity -0.18 USDT",
+    ]
+    assert "Trading     not halted" in shown.splitlines()
+    assert "CLOSED" not in shown
+    assert "Feed" not in shown
+    halted = made(EMPTY_TOP, halted={"cause": "OPERATOR", "detail": "news"}, loss_latched=True, **unknown)
+    assert [
+        line.strip() for line in status.journal_text(halted).splitlines() if "reach" in line or "HALTED" in line
+    ] == [
+        "Trading     HALTED OPERATOR: news (type resume)",
+        "DAILY LOSS reached: only flatten and reduce until 00:00 UTC",
+    ]
 
 
 def test_a_book_that_is_not_live_says_why():

@@ -1,5 +1,6 @@
 """Books of watched venues: kept beside the traded one, shown together, and never in its way."""
 
+import json
 import logging
 from random import Random
 from threading import Thread
@@ -109,6 +110,7 @@ def test_a_symbol_that_the_venue_does_not_list_is_refused_at_start(venue, market
     assert result.code == 5
     assert f"{venue} lists no market {symbol}" in result.err
     assert "set symbol to a pair that it lists, such as BTC/USDT" in result.err
+    assert "check the network" not in result.err
 
 
 def test_a_watched_venue_that_cannot_be_had_is_named_and_asked_again(engine, tmp_path):
@@ -301,6 +303,14 @@ def test_a_book_that_is_not_live_says_its_doubt_and_what_its_feed_does():
     shown = text(table([kept]))
     assert "desynced (gap)" in shown
     assert "okx: waiting, 3.0 s: HTTP 451. OKX does not serve this location" in shown
+
+
+def test_a_pair_with_finer_steps_than_are_kept_here_is_refused_for_that():
+    """OKX lists ticks of a billionth: a number, but not one that this program can hold."""
+    row = {"instId": "PEPE-USDT", "baseCcy": "PEPE", "quoteCcy": "USDT", "tickSz": "0.000000001", "lotSz": "1"}
+    body = json.dumps({"code": "0", "msg": "", "data": [row]}).encode()
+    with pytest.raises(VenueError, match=r"tickSz '0\.000000001' is no number of up to 12 digits and 8 decimals"):
+        Okx("PEPE-USDT").parse_instrument(body)
 
 
 def test_an_answer_that_is_no_market_says_what_to_set(engine):

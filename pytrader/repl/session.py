@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus
+from prompt_toolkit.filters import has_focus, shift_selection_mode
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.selection import SelectionState
 
 from pytrader.figures import signed
 from pytrader.orders import LINE_MAX_BYTES, CommandError, Flatten, Order, Quit, Resume, is_blank, parse
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.input import Input
     from prompt_toolkit.key_binding import KeyPressEvent
@@ -110,21 +113,8 @@ class Session:
     def run(self) -> None:
         """Read and execute until quit, Ctrl-D or `stop`. An open position or order is asked about first."""
         while not self._stopped:
-            self._printer.drain()
-            try:
-                line = self._ask(self._prompt)
-                if is_blank(line):
-                    continue
-                command = parse(line)
-            except EOFError:
-                command = Quit()
-            except CommandError as error:
-                self._printer.line(f"{error.message} (column {error.column})")
-                continue
-            if isinstance(command, Quit):
-                self._stopped = self._stopped or self._may_leave()
-            else:
-                self._run(command)
+            with contextlib.suppress(KeyboardInterrupt):  # of several Ctrl-C some find neither a prompt nor a command
+                self._turn()
         self._printer.drain()
 
     def stop(self) -> None:
@@ -134,6 +124,24 @@ class Session:
         if leave is not None:
             with contextlib.suppress(RuntimeError):  # the prompt ended by itself since
                 leave()
+
+    def _turn(self) -> None:
+        """Read one line and do what it says."""
+        self._printer.drain()
+        try:
+            line = self._ask(self._prompt)
+            if is_blank(line):
+                return
+            command = parse(line)
+        except EOFError:
+            command = Quit()
+        except CommandError as error:
+            self._printer.line(f"{error.message} (column {error.column})")
+            return
+        if isinstance(command, Quit):
+            self._stopped = self._stopped or self._may_leave()
+        else:
+            self._run(command)
 
     def _run(self, command: Command) -> None:
         try:
@@ -197,6 +205,9 @@ class Session:
         keys.add("enter", filter=typing)(self._enter)
         keys.add(Keys.BracketedPaste)(self._paste)
         keys.add("f9")(lambda _: self._halt("F9"))
+        for moves in (["c-a"], ["c-b"], ["c-e"], ["c-f"], ["escape", "b"], ["escape", "f"]):
+            keys.add(*moves, filter=typing & shift_selection_mode)(_unselected)
+        keys.add("tab", filter=typing & shift_selection_mode)(_completed)
         for key in ("c-c", "<sigint>"):
             keys.add(key, filter=typing)(lambda event: event.current_buffer.reset())
         return keys
@@ -215,6 +226,8 @@ class Session:
             return
         self._burst = burst
         event.current_buffer.validate_and_handle()
+        if event.current_buffer.validation_error is not None:
+            _select_word(event.current_buffer)
 
     def _paste(self, event: KeyPressEvent) -> None:
         """Insert one pasted line, without its end; several, or a huge one, are refused whole."""
@@ -222,7 +235,28 @@ class Session:
         if len(lines) > 1 or len(event.data) > LINE_MAX_BYTES:
             self._printer.line(f"a paste of {len(lines)} lines was not taken: pipe a script in instead")
         elif lines:
+            event.current_buffer.cut_selection()
             event.current_buffer.insert_text(lines[0])
+
+
+def _select_word(buffer: Buffer) -> None:
+    """Let what is typed next stand in the place of the word at the cursor; any key that moves the cursor keeps it."""
+    if word := re.match(r"\S+", buffer.document.text_after_cursor):
+        buffer.selection_state = selected = SelectionState(buffer.cursor_position + word.end())
+        selected.enter_shift_mode()
+
+
+def _unselected(event: KeyPressEvent) -> None:
+    """Let a key that moves the cursor do that alone, as the arrows do, and not move an end of the selection."""
+    event.current_buffer.exit_selection()
+    for press in reversed(event.key_sequence):
+        event.key_processor.feed(press, first=True)
+
+
+def _completed(event: KeyPressEvent) -> None:
+    """Complete the selected word from its end."""
+    event.current_buffer.cursor_position = event.current_buffer.document.selection_range()[1]
+    _unselected(event)
 
 
 def _trades(text: str) -> bool:

@@ -180,7 +180,7 @@ def positive_e8(row: Mapping[str, Any], key: str) -> int:
     try:
         value = parse_e8(text)
     except (TypeError, ValueError) as error:
-        raise VenueError(f"{key} {text!r} is no decimal number") from error
+        raise VenueError(f"{key} {text!r} is no number of up to 12 digits and 8 decimals") from error
     if value <= 0:
         raise VenueError(f"{key} is {text}, and must be above 0")
     return value
