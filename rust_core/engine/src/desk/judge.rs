@@ -37,7 +37,7 @@ fn judge(desk: &Desk, request: &OrderRequest, now: Now, view: &View, breaches: &
     rate(state, now, breaches);
     repeated(state, request, now, breaches);
     let quote = risk::quote(view, request.side, request.quantity, request.limit, desk.slippage);
-    notional(state, quote.cost, view, breaches);
+    notional(state, request, &quote, view, breaches);
     position(state, request, breaches);
     price(state, request.side, &quote, view, breaches);
     quote.cost
@@ -98,13 +98,15 @@ fn repeated(state: &State, request: &OrderRequest, now: Now, breaches: &mut Brea
     }
 }
 
-fn notional(state: &State, notional: Money, view: &View, breaches: &mut Breaches) {
+fn notional(state: &State, request: &OrderRequest, quote: &Quote, view: &View, breaches: &mut Breaches) {
     let (least, limit) = (state.instrument.min_notional, state.limits.order_notional);
-    if notional < least && view.top.uncrossed() && Control::MinNotional.on() {
-        breaches.add(Reason::MinNotional, notional.0, least.0, 0);
+    // Over a lost connection nothing has a price, so that nothing is too little.
+    let priced = quote.worst.is_some() || request.quantity.0 <= 0;
+    if quote.cost < least && priced && view.top.uncrossed() && Control::MinNotional.on() {
+        breaches.add(Reason::MinNotional, quote.cost.0, least.0, 0);
     }
-    if notional > limit && Control::OrderNotional.on() {
-        breaches.add(Reason::NotionalExceedsMax, notional.0, limit.0, limit.0);
+    if quote.cost > limit && Control::OrderNotional.on() {
+        breaches.add(Reason::NotionalExceedsMax, quote.cost.0, limit.0, limit.0);
     }
 }
 

@@ -105,3 +105,10 @@ fn an_order_reduces_only_what_is_open_against_it_and_nothing_reduces_a_flat_posi
     assert!(!reduces(5, 0, Side::Sell, 6) && !reduces(5, 3, Side::Sell, 3) && !reduces(5, 0, Side::Buy, 1));
     assert!(!reduces(0, 0, Side::Sell, 0) && !reduces(0, 0, Side::Buy, 1));
 }
+
+#[test]
+fn over_a_lost_connection_a_market_order_is_told_of_the_book_alone() {
+    let mut room = Room::new();
+    room.view.reset(TopOfBook { sync: Sync::Desynced, update_id: 0, ..room.view.top });
+    assert_eq!(codes(&room.submit(Side::Buy, "0.01", 0)), [Reason::BookUnsynced]);
+}
