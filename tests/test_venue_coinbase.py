@@ -68,7 +68,16 @@ def test_the_rules_of_a_coinbase_product_are_read_as_integers():
 
 
 @pytest.mark.parametrize(
-    "change", [{"status": "delisted"}, {"trading_disabled": True}, {"cancel_only": True}, {"view_only": True}]
+    "change",
+    [
+        {"status": "delisted"},
+        {"trading_disabled": True},
+        {"cancel_only": True},
+        {"view_only": True},
+        {"post_only": True},
+        {"is_disabled": True},
+        {"auction_mode": True},
+    ],
 )
 def test_a_coinbase_product_that_takes_no_orders_says_so(change):
     """Any of the venue's words for closed means that no orders are taken."""

@@ -129,6 +129,54 @@ def test_numbers_keep_every_digit():
     }
 
 
+EMPTY_ANSWERS = {
+    "binance": b'{"symbols": []}',
+    "binance-sbe": b'{"symbols": []}',
+    "binance-usdm": b'{"symbols": [{"symbol": "ETHUSDT"}]}',
+    "bybit": b'{"retCode": 0, "retMsg": "OK", "result": {"category": "spot", "list": []}}',
+    "coinbase": b'{"product_id": "ETH-USDT"}',
+    "okx": b'{"code": "0", "msg": "", "data": []}',
+}
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+def test_an_answer_that_lacks_the_market_is_refused_by_the_market_s_name(name):
+    """Futures tell every market but one that is not listed, and Bybit answers with none: a person is told which."""
+    with pytest.raises(VenueError, match=VENUES[name]().symbol):
+        VENUES[name]().parse_instrument(EMPTY_ANSWERS[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0.000000001", "up to 8 decimals"), ("99999999999", "at most 92233720368"), (None, "no decimal number")],
+)
+def test_a_rule_that_cannot_be_held_says_what_could(text, said):
+    """A tick of nine decimals is a decimal number, only too fine for us."""
+    with pytest.raises(VenueError, match=said):
+        Binance().parse_instrument(exchange_info(filters=changed("PRICE_FILTER", tickSize=text)))
+
+
+# Each with what a damaged frame may say of its time, which no clock shows: in the year 2286, or 10,000, or before 1970.
+NO_TIMES = [
+    ("binance", b'{"e":"trade","E":9999999999999}'),
+    ("binance", b'{"e":"trade","E":9999999999999999}'),
+    ("binance-sbe", b"\x32\0\x11\x27\1\0\0\0" + b"\xff" * 8),
+    ("binance-sbe", b"\x32\0\x11\x27\1\0\0\0" + b"\xff" * 7 + b"\x7f"),
+    ("bybit", b'{"topic":"publicTrade.BTCUSDT","ts":9999999999999}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"2026-13-01T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"9999-12-31T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"0000-01-01T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"0001-01-01T00:00:00Z"}'),
+    ("okx", b'{"data":[{"ts":"9999999999999"}]}'),
+]
+
+
+@pytest.mark.parametrize(("name", "frame"), NO_TIMES)
+def test_a_damaged_frame_tells_no_time_that_64_bits_cannot_hold(name, frame):
+    """It was recorded like any other, and must not end a report or a replay of the recording."""
+    assert VENUES[name]().event_ns(frame) is None
+
+
 @pytest.mark.parametrize("status", [403, 418, 429, 451])
 def test_refusals_by_law_or_limit_are_named(status):
     """The statuses that a user can do something about say what; the others say nothing."""

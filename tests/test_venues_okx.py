@@ -63,6 +63,14 @@ def test_the_rules_of_an_okx_market_are_read_as_integers():
     assert Okx().parse_instrument(instruments()) == expected
 
 
+def test_a_largest_quantity_beyond_what_can_be_held_bounds_nothing():
+    """OKX says 999,999,999,999 of most markets, ETH-USDT among them, and means that there is no bound."""
+    rules = Okx("ETH-USDT").parse_instrument(instruments(instId="ETH-USDT", baseCcy="ETH", maxLmtSz="999999999999"))
+    assert (rules.base, rules.max_quantity_e8) == ("ETH", 2**63 - 1)
+    whole = Okx().parse_instrument(instruments(maxLmtSz="92233720368.54775807"))
+    assert whole.max_quantity_e8 == 2**63 - 1
+
+
 def test_an_okx_market_that_is_not_live_says_so():
     """Any state but live means that no orders are taken."""
     assert not Okx().parse_instrument(instruments(state="suspend")).trading
@@ -84,6 +92,9 @@ def test_an_okx_market_that_is_not_live_says_so():
         instruments(lotSz="1e-8"),
         instruments(minSz="-1"),
         instruments(maxLmtSz="99999999999999"),
+        instruments(maxLmtSz="00000000000"),
+        instruments(maxLmtSz="999999999999.000000001"),
+        instruments(maxLmtSz=999999999999.5e3),
     ],
 )
 def test_an_okx_answer_without_usable_rules_is_refused(body):
