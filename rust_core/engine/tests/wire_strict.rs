@@ -108,3 +108,22 @@ fn no_venue_looks_at_a_frame_or_a_body_beyond_the_bound_however_usual_it_is() {
     let body = padded(r#"{"lastUpdateId":160,"bids":[],"asks":[]}"#);
     assert_eq!(Venue::Binance.decode_snapshot(body.as_bytes(), &mut Scratch::default()), Err(too_long));
 }
+
+#[test]
+fn a_key_with_escapes_is_resolved_a_few_times_however_many_names_are_known() {
+    // A frame of 1 MiB has room for 90,000 of them, and the thread that reads it has a book to keep.
+    let keys = "\"\\u0062x\":1,".repeat(1_000);
+    for venue in Venue::ALL {
+        let heads = ["{", "{\"data\":{", "{\"data\":[{", "{\"arg\":{"];
+        for (head, tail) in heads.into_iter().zip(["}", "}}", "}]}", "}}"]) {
+            let frame = format!("{head}{keys}\"x\":1{tail}");
+            let mut scratch = Scratch::default();
+            let read = || assert!(venue.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch).is_ok());
+            let allocated = allocation_counter::measure(read).count_total;
+            assert!(allocated <= 12 * 1_000, "{venue:?} {head}: {allocated}");
+        }
+        let long = format!("{{\"{}\":1}}", "\\u0062".repeat(100_000));
+        let read = || assert!(venue.decode(long.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_ok());
+        assert!(allocation_counter::measure(read).bytes_total < 1 << 20, "{venue:?}");
+    }
+}

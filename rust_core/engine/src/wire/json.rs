@@ -7,7 +7,7 @@ use crate::view::Level;
 /// Deepest nesting that is passed over.
 const MAX_NESTING: u32 = 32;
 /// Longest text that is compared or converted; longer ones are no word that we know.
-const MAX_TEXT: usize = 64;
+pub(super) const MAX_TEXT: usize = 64;
 
 /// Refuses a frame that is not UTF-8, as every scan must be preceded by.
 pub(super) fn check_text(frame: &[u8]) -> Result<(), WireError> {
@@ -55,7 +55,8 @@ impl<'a> Text<'a> {
 
 /// Resolves the escapes of a valid JSON string into `room`.
 fn unescape<'b>(raw: &[u8], room: &'b mut [u8; MAX_TEXT]) -> Option<&'b [u8]> {
-    let text = without_escapes(raw)?;
+    // Six bytes at most, `\u0041`, stand for one.
+    let text = if raw.len() > 6 * room.len() { None } else { without_escapes(raw) }?;
     room.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(&room[..text.len()])
 }
