@@ -10,7 +10,7 @@ import pytrader.venues
 from pytrader._core import Book
 from pytrader.fetch import Address, address_of
 from pytrader.setting_kinds import Secret
-from pytrader.venues import VENUES, Binance, BinanceSbe, Instrument, VenueError
+from pytrader.venues import VENUES, Binance, BinanceSbe, Instrument, VenueError, spelled
 from pytrader.venues.venue import read_json
 
 RULES = [
@@ -82,9 +82,24 @@ def test_the_rules_of_a_market_are_read_as_integers():
     assert Binance().parse_instrument(exchange_info()) == expected
 
 
-def test_a_market_that_is_halted_says_so():
+@pytest.mark.parametrize("status", ["BREAK", "HALT", "CANCEL_ONLY", "END_OF_DAY", "trading", "", None])
+def test_a_market_that_is_halted_says_so(status):
     """Any status but TRADING means that no orders are taken."""
-    assert not Binance().parse_instrument(exchange_info(status="BREAK")).trading
+    assert not Binance().parse_instrument(exchange_info(status=status)).trading
+
+
+def test_the_least_quantity_is_not_the_step():
+    """They are equal for BTCUSDT, and not for every market."""
+    rules = Binance().parse_instrument(exchange_info(filters=changed("LOT_SIZE", minQty="0.00010000")))
+    assert (rules.step_e8, rules.min_quantity_e8) == (1_000, 10_000)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 33, "B TC", "BTC\n", "\u202eBTC", "\u2028"])
+def test_an_asset_whose_name_would_break_a_line_is_refused(name):
+    """It stands in every answer and in the journal."""
+    with pytest.raises(VenueError, match="no asset"):
+        Binance().parse_instrument(exchange_info(baseAsset=name))
+    assert Binance().parse_instrument(exchange_info(baseAsset="币安人生")).base == "币安人生"
 
 
 def changed(kind, **values):
@@ -175,6 +190,37 @@ NO_TIMES = [
 def test_a_damaged_frame_tells_no_time_that_64_bits_cannot_hold(name, frame):
     """It was recorded like any other, and must not end a report or a replay of the recording."""
     assert VENUES[name]().event_ns(frame) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (b"1790247036700", 1_790_247_036_700_000_000),
+        (b" 1790247036700", 1_790_247_036_700_000_000),
+        (b"1790247036700123", 1_790_247_036_700_123_000),
+        (b"17902470367001", None),
+        (b"1790247036700123000", None),
+        (b'"1790247036700"', None),
+    ],
+)
+def test_the_time_of_a_binance_frame_is_milliseconds_or_microseconds(field, expected):
+    """The stream can be asked for either; anything else is no time."""
+    assert Binance().event_ns(b'{"e":"trade","E":' + field + b',"s":"BTCUSDT"}') == expected
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "expected"),
+    [
+        ("okx", "BTC/USDT", "BTC-USDT"),
+        ("okx", "BTC-EUR", "BTC-EUR"),
+        ("coinbase", "ETH/EUR", "ETH-EUR"),
+        ("bybit", "ETH/USDT", "ETHUSDT"),
+        ("binance-usdm", "ETHUSDT", "ETHUSDT"),
+    ],
+)
+def test_a_symbol_is_spelled_as_the_venue_does(venue, symbol, expected):
+    """BASE/QUOTE is put in its words; what has no slash is in them already."""
+    assert spelled(venue, symbol) == expected
 
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytrader._core import Book
+from pytrader._core import Book, parse_e8
 from pytrader.venues import Instrument, KeepAlive, Okx, VenueError
 
 
@@ -71,9 +71,23 @@ def test_a_largest_quantity_beyond_what_can_be_held_bounds_nothing():
     assert whole.max_quantity_e8 == 2**63 - 1
 
 
-def test_an_okx_market_that_is_not_live_says_so():
+@pytest.mark.parametrize("bound", ["10000000000", "92233720368", "92233720368.54775806"])
+def test_a_largest_quantity_of_eleven_digits_that_can_be_held_is_kept(bound):
+    """The engine holds 92,233,720,368.54775807."""
+    assert Okx().parse_instrument(instruments(maxLmtSz=bound)).max_quantity_e8 == parse_e8(bound)
+
+
+@pytest.mark.parametrize("state", ["suspend", "preopen", "test", "rebase", "Live", ""])
+def test_an_okx_market_that_is_not_live_says_so(state):
     """Any state but live means that no orders are taken."""
-    assert not Okx().parse_instrument(instruments(state="suspend")).trading
+    assert not Okx().parse_instrument(instruments(state=state)).trading
+
+
+def test_a_refusal_of_okx_is_told_in_its_words():
+    """With its code, whatever else the answer holds."""
+    body = instruments().replace(b'"code": "0", "msg": ""', b'"code": "50011", "msg": "Too Many Requests"')
+    with pytest.raises(VenueError, match=r"Too Many Requests \(50011\)"):
+        Okx().parse_instrument(body)
 
 
 @pytest.mark.parametrize(
