@@ -223,6 +223,13 @@ def test_a_symbol_is_spelled_as_the_venue_does(venue, symbol, expected):
     assert spelled(venue, symbol) == expected
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTCUSDT"])
+def test_a_venue_that_is_not_known_spells_nothing(symbol):
+    """However the symbol is written."""
+    with pytest.raises(KeyError, match="kraken"):
+        spelled("kraken", symbol)
+
+
 @pytest.mark.parametrize("status", [403, 418, 429, 451])
 def test_refusals_by_law_or_limit_are_named(status):
     """The statuses that a user can do something about say what; the others say nothing."""
