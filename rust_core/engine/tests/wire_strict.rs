@@ -1,6 +1,6 @@
 //! What no venue's decoder may let pass.
 
-use engine::wire::{MAX_FRAME, Refusal, Scratch, Venue, WireError};
+use engine::wire::{MAX_FRAME, Message, Refusal, Scratch, Venue, WireError};
 
 fn refused(venue: Venue, symbol: &str, frame: &[u8]) -> WireError {
     let read = venue.decode(frame, symbol.as_bytes(), &mut Scratch::default());
@@ -126,4 +126,17 @@ fn a_key_with_escapes_is_resolved_a_few_times_however_many_names_are_known() {
         let read = || assert!(venue.decode(long.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_ok());
         assert!(allocation_counter::measure(read).bytes_total < 1 << 20, "{venue:?}");
     }
+}
+
+#[test]
+fn a_name_of_64_letters_is_known_though_each_of_them_is_an_escape_and_one_of_65_is_none() {
+    let frame = |letters: usize| {
+        let symbol = "\\u0041".repeat(letters);
+        format!(r#"{{"u":7,"s":"{symbol}","b":"1","B":"2","a":"3","A":"4"}}"#)
+    };
+    let read = |letters: usize| {
+        Venue::Binance.decode(frame(letters).as_bytes(), "A".repeat(letters).as_bytes(), &mut Scratch::default())
+    };
+    assert!(matches!(read(64), Ok(Message::Top { version: 7, .. })));
+    assert_eq!(read(65), Ok(Message::Unrelated("another symbol")));
 }
