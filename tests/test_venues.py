@@ -171,6 +171,25 @@ def test_a_rule_that_cannot_be_held_says_what_could(text, said):
         Binance().parse_instrument(exchange_info(filters=changed("PRICE_FILTER", tickSize=text)))
 
 
+WORDS = r"\u001b[2J\u001b]0;owned\u0007\r\npytrader: flat\u2028\u202e" + "x" * 5_000
+HOSTILE = {
+    "bybit": b'{"retCode": 10001, "retMsg": "%s", "result": {}}',
+    "okx": b'{"code": "50011", "msg": "%s", "data": []}',
+    "coinbase": b'{"product_id": "%s"}',
+    "binance": exchange_info(baseAsset="%s"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_what_a_venue_says_in_a_refusal_is_one_printable_line(name):
+    """It is printed on a terminal at the start, and logged while a watched venue is tried again."""
+    with pytest.raises(VenueError, match="owned") as refusal:
+        VENUES[name]().parse_instrument(HOSTILE[name] % WORDS.encode())
+    text = str(refusal.value)
+    assert text.isprintable()
+    assert len(text) <= 1_000
+
+
 # Each with what a damaged frame may say of its time, which no clock shows: in the year 2286, or 10,000, or before 1970.
 NO_TIMES = [
     ("binance", b'{"e":"trade","E":9999999999999}'),

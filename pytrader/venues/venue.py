@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from pytrader._core import parse_e8
+from pytrader.figures import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,11 +20,17 @@ MESSAGE_MAX = 1 << 20  # bytes of one message; a venue that sends its whole book
 AMOUNT_MAX_E8 = 2**63 - 1  # the largest amount that the engine holds, 10⁻⁸
 _TOO_LARGE = re.compile(r"[1-9][0-9]{10,11}(\.[0-9]{1,8})?")  # where it is well formed and does not fit
 
+TEXT_MAX = 1_000  # characters of a refusal that are kept
+
 ASSET_MAX = 32  # characters of an asset's name; some venues list names that are not ASCII
 
 
 class VenueError(ValueError):
-    """A venue answered with something that is not what was asked for."""
+    """A venue answered with something that is not what was asked for. Its words may stand in the text: one line."""
+
+    def __init__(self, text: str) -> None:
+        """Keep `text`, at most 1,000 characters of it: a terminal obeys what is not printable."""
+        super().__init__(printable(text[:TEXT_MAX])[:TEXT_MAX])
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,7 @@ def row_of(rows: Any, key: str, symbol: str) -> Any:  # noqa: ANN401 - the shape
     """Return the row whose `key` is `symbol`. Raise VenueError without it, KeyError or TypeError for what is no row."""
     row = next((row for row in rows if row[key] == symbol), None)
     if row is None:
-        raise VenueError(f"the venue lists no market {symbol}")
+        raise VenueError(f"no row is about {symbol}")
     return row
 
 
