@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from dull_book import DullBook, all_levels
+from dull_book import DullBook, all_levels, e8
 
 from pytrader._core import Book, Replay, format_e8
 
@@ -70,6 +70,20 @@ def test_no_gap_is_invented_in_a_real_bybit_session(session: bytes, symbol: str)
     assert found["trades"] >= trades
     assert [found[name] for name in ("gaps", "crossed", "refused", "duplicates", "resyncs")] == [0] * 5
     assert (replay.top().synced, found["snapshots"]) == (True, 1)
+
+
+def test_recorded_trades_of_bybit_are_told_in_their_order_with_the_takers_side(session: bytes, symbol: str) -> None:
+    """Price, size and side of every trade of the symbol, whichever frame it came in."""
+    book, _ = play(symbol, session.splitlines())
+    topic = f"publicTrade.{symbol}"
+    rows = [
+        row
+        for line in session.splitlines()
+        if (event := json.loads(line)).get("topic") == topic
+        for row in event["data"]
+    ]
+    assert book.trades() == [(e8(row["p"]), e8(row["v"]), row["S"].lower()) for row in rows]
+    assert len({row["S"] for row in rows}) == 2
 
 
 def test_the_whole_bybit_book_is_that_of_two_dictionaries_at_every_frame(symbol: str, frames: list[bytes]) -> None:

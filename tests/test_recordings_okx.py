@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dull_book import DullBook, all_levels
+from dull_book import DullBook, all_levels, e8
 
 from pytrader._core import Book, Replay, format_e8
 
@@ -114,6 +114,16 @@ def test_no_gap_is_invented_in_a_real_okx_session(session: bytes, symbol: str) -
     doubts = ("gaps", "crossed", "refused", "duplicates", "resyncs", "checksum_failures")
     assert [found[name] for name in doubts] == [0] * len(doubts)
     assert (replay.top().synced, found["snapshots"]) == (True, 1)
+
+
+def test_recorded_trades_of_okx_are_told_in_their_order_with_the_takers_side(session: bytes, symbol: str) -> None:
+    """Price, size and side of every trade of the instrument."""
+    lines = session.splitlines()
+    book, _ = play(symbol, lines)
+    arg = {"channel": "trades", "instId": symbol}
+    rows = [row for line in lines if (event := json.loads(line)).get("arg") == arg for row in event.get("data", [])]
+    assert book.trades() == [(e8(row["px"]), e8(row["sz"]), row["side"]) for row in rows]
+    assert rows
 
 
 def test_all_290_checksums_are_verified_one_by_one(symbol: str, frames: list[bytes]) -> None:

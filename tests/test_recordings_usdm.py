@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from twin_book import TwinBook
+from twin_book import TwinBook, e8
 
 from pytrader._core import Book, Replay
 
@@ -79,6 +79,18 @@ def test_the_recording_of_the_futures_has_no_gap_in_the_order_it_came(session: S
     counters = book.counters()
     assert [counters[name] for name in ("gaps", "crossed", "refused", "duplicates", "resyncs")] == [0] * 5
     assert book.top().synced
+
+
+def test_recorded_trades_of_the_futures_are_told_in_their_order_with_the_takers_side(session: Session) -> None:
+    """The newest that a book keeps, price, size and side; what happened outside the market is left out."""
+    book = Book("binance-usdm", "BTCUSDT")
+    for index, frame in enumerate(session.frames):
+        book.apply(frame, index)
+    rows = [event for event in session.events if event["e"] == "trade" and event["X"] == "MARKET"]
+    expected = [(e8(row["p"]), e8(row["q"]), "sell" if row["m"] else "buy") for row in rows]
+    found = book.trades()
+    assert found == expected[-len(found) :]
+    assert (len(found) >= 1_000, {side for _, _, side in found}) == (True, {"buy", "sell"})
 
 
 def test_replaying_the_recording_of_the_futures_bridges_its_snapshot(session: Session) -> None:

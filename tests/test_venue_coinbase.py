@@ -41,6 +41,8 @@ def test_coinbase_is_reached_at_its_market_data_host_and_path_only():
     assert venue.instrument_url() == "https://api.coinbase.com/api/v3/brokerage/market/products/BTC-USDT"
     assert (venue.snapshot_url(), venue.audit_url(), venue.keep_alive(), venue.headers()) == (None, None, None, {})
     assert Coinbase.symbol_of("BTC", "USD") == "BTC-USD"
+    # Its own program gives a message of the whole book 10 MiB; one of 5.1 MB was recorded.
+    assert venue.message_max >= 10 << 20
 
 
 def test_coinbase_is_asked_for_one_channel_a_message_and_for_a_new_snapshot_by_leaving_first():
@@ -68,7 +70,18 @@ def test_the_rules_of_a_coinbase_product_are_read_as_integers():
 
 
 @pytest.mark.parametrize(
-    "change", [{"status": "delisted"}, {"trading_disabled": True}, {"cancel_only": True}, {"view_only": True}]
+    "change",
+    [
+        {"status": "delisted"},
+        {"status": "offline"},
+        {"status": ""},
+        {"trading_disabled": True},
+        {"cancel_only": True},
+        {"view_only": True},
+        {"post_only": True},
+        {"is_disabled": True},
+        {"auction_mode": True},
+    ],
 )
 def test_a_coinbase_product_that_takes_no_orders_says_so(change):
     """Any of the venue's words for closed means that no orders are taken."""

@@ -10,7 +10,7 @@ import pytrader.venues
 from pytrader._core import Book
 from pytrader.fetch import Address, address_of
 from pytrader.setting_kinds import Secret
-from pytrader.venues import VENUES, Binance, BinanceSbe, Instrument, VenueError
+from pytrader.venues import VENUES, Binance, BinanceSbe, Instrument, VenueError, spelled
 from pytrader.venues.venue import read_json
 
 RULES = [
@@ -82,9 +82,24 @@ def test_the_rules_of_a_market_are_read_as_integers():
     assert Binance().parse_instrument(exchange_info()) == expected
 
 
-def test_a_market_that_is_halted_says_so():
+@pytest.mark.parametrize("status", ["BREAK", "HALT", "CANCEL_ONLY", "END_OF_DAY", "trading", "", None])
+def test_a_market_that_is_halted_says_so(status):
     """Any status but TRADING means that no orders are taken."""
-    assert not Binance().parse_instrument(exchange_info(status="BREAK")).trading
+    assert not Binance().parse_instrument(exchange_info(status=status)).trading
+
+
+def test_the_least_quantity_is_not_the_step():
+    """They are equal for BTCUSDT, and not for every market."""
+    rules = Binance().parse_instrument(exchange_info(filters=changed("LOT_SIZE", minQty="0.00010000")))
+    assert (rules.step_e8, rules.min_quantity_e8) == (1_000, 10_000)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 33, "B TC", "BTC\n", "\u202eBTC", "\u2028"])
+def test_an_asset_whose_name_would_break_a_line_is_refused(name):
+    """It stands in every answer and in the journal."""
+    with pytest.raises(VenueError, match="no asset"):
+        Binance().parse_instrument(exchange_info(baseAsset=name))
+    assert Binance().parse_instrument(exchange_info(baseAsset="币安人生")).base == "币安人生"
 
 
 def changed(kind, **values):
@@ -127,6 +142,111 @@ def test_numbers_keep_every_digit():
         "a": "0.1000000000000000055",
         "b": "12345678901234567890",
     }
+
+
+EMPTY_ANSWERS = {
+    "binance": b'{"symbols": []}',
+    "binance-sbe": b'{"symbols": []}',
+    "binance-usdm": b'{"symbols": [{"symbol": "ETHUSDT"}]}',
+    "bybit": b'{"retCode": 0, "retMsg": "OK", "result": {"category": "spot", "list": []}}',
+    "coinbase": b'{"product_id": "ETH-USDT"}',
+    "okx": b'{"code": "0", "msg": "", "data": []}',
+}
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+def test_an_answer_that_lacks_the_market_is_refused_by_the_market_s_name(name):
+    """Futures tell every market but one that is not listed, and Bybit answers with none: a person is told which."""
+    with pytest.raises(VenueError, match=VENUES[name]().symbol):
+        VENUES[name]().parse_instrument(EMPTY_ANSWERS[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0.000000001", "up to 8 decimals"), ("99999999999", "at most 92233720368"), (None, "no decimal number")],
+)
+def test_a_rule_that_cannot_be_held_says_what_could(text, said):
+    """A tick of nine decimals is a decimal number, only too fine for us."""
+    with pytest.raises(VenueError, match=said):
+        Binance().parse_instrument(exchange_info(filters=changed("PRICE_FILTER", tickSize=text)))
+
+
+WORDS = r"\u001b[2J\u001b]0;owned\u0007\r\npytrader: flat\u2028\u202e" + "x" * 5_000
+HOSTILE = {
+    "bybit": b'{"retCode": 10001, "retMsg": "%s", "result": {}}',
+    "okx": b'{"code": "50011", "msg": "%s", "data": []}',
+    "coinbase": b'{"product_id": "%s"}',
+    "binance": exchange_info(baseAsset="%s"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_what_a_venue_says_in_a_refusal_is_one_printable_line(name):
+    """It is printed on a terminal at the start, and logged while a watched venue is tried again."""
+    with pytest.raises(VenueError, match="owned") as refusal:
+        VENUES[name]().parse_instrument(HOSTILE[name] % WORDS.encode())
+    text = str(refusal.value)
+    assert text.isprintable()
+    assert len(text) <= 1_000
+
+
+# Each with what a damaged frame may say of its time, which no clock shows: in the year 2286, or 10,000, or before 1970.
+NO_TIMES = [
+    ("binance", b'{"e":"trade","E":9999999999999}'),
+    ("binance", b'{"e":"trade","E":9999999999999999}'),
+    ("binance-sbe", b"\x32\0\x11\x27\1\0\0\0" + b"\xff" * 8),
+    ("binance-sbe", b"\x32\0\x11\x27\1\0\0\0" + b"\xff" * 7 + b"\x7f"),
+    ("bybit", b'{"topic":"publicTrade.BTCUSDT","ts":9999999999999}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"2026-13-01T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"9999-12-31T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"0000-01-01T00:00:00Z"}'),
+    ("coinbase", b'{"channel":"heartbeats","timestamp":"0001-01-01T00:00:00Z"}'),
+    ("okx", b'{"data":[{"ts":"9999999999999"}]}'),
+]
+
+
+@pytest.mark.parametrize(("name", "frame"), NO_TIMES)
+def test_a_damaged_frame_tells_no_time_that_64_bits_cannot_hold(name, frame):
+    """It was recorded like any other, and must not end a report or a replay of the recording."""
+    assert VENUES[name]().event_ns(frame) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (b"1790247036700", 1_790_247_036_700_000_000),
+        (b" 1790247036700", 1_790_247_036_700_000_000),
+        (b"1790247036700123", 1_790_247_036_700_123_000),
+        (b"17902470367001", None),
+        (b"1790247036700123000", None),
+        (b'"1790247036700"', None),
+    ],
+)
+def test_the_time_of_a_binance_frame_is_milliseconds_or_microseconds(field, expected):
+    """The stream can be asked for either; anything else is no time."""
+    assert Binance().event_ns(b'{"e":"trade","E":' + field + b',"s":"BTCUSDT"}') == expected
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "expected"),
+    [
+        ("okx", "BTC/USDT", "BTC-USDT"),
+        ("okx", "BTC-EUR", "BTC-EUR"),
+        ("coinbase", "ETH/EUR", "ETH-EUR"),
+        ("bybit", "ETH/USDT", "ETHUSDT"),
+        ("binance-usdm", "ETHUSDT", "ETHUSDT"),
+    ],
+)
+def test_a_symbol_is_spelled_as_the_venue_does(venue, symbol, expected):
+    """BASE/QUOTE is put in its words; what has no slash is in them already."""
+    assert spelled(venue, symbol) == expected
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTCUSDT"])
+def test_a_venue_that_is_not_known_spells_nothing(symbol):
+    """However the symbol is written."""
+    with pytest.raises(KeyError, match="kraken"):
+        spelled("kraken", symbol)
 
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451])

@@ -75,9 +75,17 @@ def test_without_a_least_quantity_one_step_is_the_least():
     assert Bybit().parse_instrument(instruments(lotSizeFilter=lot)).min_quantity_e8 == 100
 
 
-def test_a_bybit_market_that_is_not_open_says_so():
+@pytest.mark.parametrize("status", ["PreLaunch", "Closed", "Delivering", "trading", ""])
+def test_a_bybit_market_that_is_not_open_says_so(status):
     """Any status but Trading means that no orders are taken."""
-    assert not Bybit().parse_instrument(instruments(status="PreLaunch")).trading
+    assert not Bybit().parse_instrument(instruments(status=status)).trading
+
+
+def test_a_refusal_of_bybit_is_told_in_its_words():
+    """Its HTTP status is 200 for errors too."""
+    body = instruments().replace(b'"retCode": 0, "retMsg": "OK"', b'"retCode": 10001, "retMsg": "params error"')
+    with pytest.raises(VenueError, match=r"params error \(10001\)"):
+        Bybit().parse_instrument(body)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytrader._core import Book
+from pytrader._core import Book, parse_e8
 from pytrader.venues import Instrument, KeepAlive, Okx, VenueError
 
 
@@ -63,9 +63,31 @@ def test_the_rules_of_an_okx_market_are_read_as_integers():
     assert Okx().parse_instrument(instruments()) == expected
 
 
-def test_an_okx_market_that_is_not_live_says_so():
+def test_a_largest_quantity_beyond_what_can_be_held_bounds_nothing():
+    """OKX says 999,999,999,999 of most markets, ETH-USDT among them, and means that there is no bound."""
+    rules = Okx("ETH-USDT").parse_instrument(instruments(instId="ETH-USDT", baseCcy="ETH", maxLmtSz="999999999999"))
+    assert (rules.base, rules.max_quantity_e8) == ("ETH", 2**63 - 1)
+    whole = Okx().parse_instrument(instruments(maxLmtSz="92233720368.54775807"))
+    assert whole.max_quantity_e8 == 2**63 - 1
+
+
+@pytest.mark.parametrize("bound", ["10000000000", "92233720368", "92233720368.54775806"])
+def test_a_largest_quantity_of_eleven_digits_that_can_be_held_is_kept(bound):
+    """The engine holds 92,233,720,368.54775807."""
+    assert Okx().parse_instrument(instruments(maxLmtSz=bound)).max_quantity_e8 == parse_e8(bound)
+
+
+@pytest.mark.parametrize("state", ["suspend", "preopen", "test", "rebase", "Live", ""])
+def test_an_okx_market_that_is_not_live_says_so(state):
     """Any state but live means that no orders are taken."""
-    assert not Okx().parse_instrument(instruments(state="suspend")).trading
+    assert not Okx().parse_instrument(instruments(state=state)).trading
+
+
+def test_a_refusal_of_okx_is_told_in_its_words():
+    """With its code, whatever else the answer holds."""
+    body = instruments().replace(b'"code": "0", "msg": ""', b'"code": "50011", "msg": "Too Many Requests"')
+    with pytest.raises(VenueError, match=r"Too Many Requests \(50011\)"):
+        Okx().parse_instrument(body)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +106,9 @@ def test_an_okx_market_that_is_not_live_says_so():
         instruments(lotSz="1e-8"),
         instruments(minSz="-1"),
         instruments(maxLmtSz="99999999999999"),
+        instruments(maxLmtSz="00000000000"),
+        instruments(maxLmtSz="999999999999.000000001"),
+        instruments(maxLmtSz=999999999999.5e3),
     ],
 )
 def test_an_okx_answer_without_usable_rules_is_refused(body):

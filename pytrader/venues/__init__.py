@@ -39,8 +39,9 @@ def spelled(venue: str, symbol: str) -> str:
 
     Raises KeyError for a venue that is not in the registry.
     """
+    symbol_of = VENUES[venue].symbol_of
     base, slash, quote = symbol.partition("/")
-    return VENUES[venue].symbol_of(base, quote) if slash else symbol
+    return symbol_of(base, quote) if slash else symbol
 
 
 __all__ = [

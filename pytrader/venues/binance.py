@@ -9,7 +9,18 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pytrader.venues.venue import Instrument, OpenVenue, VenueError, asset, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import (
+    Instrument,
+    OpenVenue,
+    VenueError,
+    asset,
+    held_ns,
+    most_e8,
+    positive_e8,
+    read_json,
+    row_of,
+    usual_advices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,18 +81,17 @@ class Binance(OpenVenue):
     def parse_instrument(self, body: bytes) -> Instrument:
         """Return tick, step and minima of the symbol in an exchangeInfo answer. Raise VenueError without them."""
         try:
-            rows = read_json(body)["symbols"]
-            row = next(row for row in rows if row["symbol"] == self.symbol)
+            row = row_of(read_json(body)["symbols"], "symbol", self.symbol)
             return _instrument(row, {rule["filterType"]: rule for rule in row["filters"]})
-        except (KeyError, TypeError, StopIteration) as error:
-            raise VenueError(f"exchangeInfo lacks {error or self.symbol}") from error
+        except (KeyError, TypeError) as error:
+            raise VenueError(f"exchangeInfo lacks {error}") from error
 
     def event_ns(self, frame: bytes) -> int | None:
         """Return `E` of a depth frame or a trade; a bookTicker has none."""
         found = _EVENT_TIME.search(frame)
         if found is None:
             return None
-        return int(found[1]) * (1_000 if len(found[1]) == 16 else 1_000_000)
+        return held_ns(int(found[1]) * (1_000 if len(found[1]) == 16 else 1_000_000))
 
     def _streams(self) -> list[str]:
         name = self.symbol.lower()
@@ -100,7 +110,7 @@ def _instrument(row: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]]) 
         tick_e8=positive_e8(rules["PRICE_FILTER"], "tickSize"),
         step_e8=positive_e8(rules["LOT_SIZE"], "stepSize"),
         min_quantity_e8=positive_e8(rules["LOT_SIZE"], "minQty"),
-        max_quantity_e8=positive_e8(rules["LOT_SIZE"], "maxQty"),
+        max_quantity_e8=most_e8(rules["LOT_SIZE"], "maxQty"),
         # Futures call it otherwise.
         min_notional_e8=positive_e8(notional, "minNotional" if "minNotional" in notional else "notional"),
         trading=row["status"] == "TRADING",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pytrader.venues.binance import REST_BASE, Binance
-from pytrader.venues.venue import VenueError
+from pytrader.venues.venue import VenueError, held_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class BinanceSbe(Binance):
         """Return the event's time in a binary frame (it stands first), or `E` of a text."""
         if frame[4:6] != _SCHEMA:
             return Binance.event_ns(self, frame)
-        return int.from_bytes(frame[8:16], "little") * 1_000 if len(frame) >= 16 else None
+        return held_ns(int.from_bytes(frame[8:16], "little", signed=True) * 1_000) if len(frame) >= 16 else None
 
     def _streams(self) -> list[str]:
         name = self.symbol.lower()

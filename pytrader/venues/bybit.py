@@ -15,8 +15,11 @@ from pytrader.venues.venue import (
     KeepAlive,
     VenueError,
     asset,
+    held_ns,
+    most_e8,
     positive_e8,
     read_json,
+    row_of,
     usual_advices,
 )
 
@@ -81,15 +84,15 @@ class Bybit(AskedVenue):
             answer = read_json(body)
             if answer["retCode"] != "0":
                 raise VenueError(f"Bybit refused: {answer['retMsg']} ({answer['retCode']})")
-            row = next(row for row in answer["result"]["list"] if row["symbol"] == self.symbol)
+            row = row_of(answer["result"]["list"], "symbol", self.symbol)
             return _instrument(row, row["lotSizeFilter"])
-        except (KeyError, TypeError, StopIteration) as error:
-            raise VenueError(f"instruments-info lacks {error or self.symbol}") from error
+        except (KeyError, TypeError) as error:
+            raise VenueError(f"instruments-info lacks {error}") from error
 
     def event_ns(self, frame: bytes) -> int | None:
         """Return when Bybit sent a frame of a topic (`ts`); answers carry no time."""
         found = _EVENT_TIME.search(frame)
-        return None if found is None else int(found[1]) * 1_000_000
+        return None if found is None else held_ns(int(found[1]) * 1_000_000)
 
     def asking(self, op: str) -> str:
         """Return the request to `op` all three."""
@@ -112,7 +115,7 @@ def _instrument(row: Mapping[str, Any], lot: Mapping[str, Any]) -> Instrument:
         # Bybit announced that minOrderQty goes: one step is then the least.
         min_quantity_e8=positive_e8(lot, "minOrderQty") if "minOrderQty" in lot else step_e8,
         # The bounds of limit and market orders differ; what keeps to the smaller one keeps to both.
-        max_quantity_e8=min(positive_e8(lot, "maxLimitOrderQty"), positive_e8(lot, "maxMarketOrderQty")),
+        max_quantity_e8=min(most_e8(lot, "maxLimitOrderQty"), most_e8(lot, "maxMarketOrderQty")),
         min_notional_e8=positive_e8(lot, "minOrderAmt"),
         trading=row["status"] == "Trading",
     )

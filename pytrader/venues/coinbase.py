@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from pytrader.venues.venue import Instrument, OpenVenue, VenueError, asset, positive_e8, read_json, usual_advices
+from pytrader.venues.venue import (
+    Instrument,
+    OpenVenue,
+    VenueError,
+    asset,
+    held_ns,
+    most_e8,
+    positive_e8,
+    read_json,
+    usual_advices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +34,7 @@ _SENT = re.compile(
     rb'"timestamp": ?"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z"'
 )
 # Any of them, and the product takes no order that fills at once.
-_CLOSED = ("trading_disabled", "is_disabled", "cancel_only", "post_only", "view_only")
+_CLOSED = ("trading_disabled", "is_disabled", "cancel_only", "post_only", "view_only", "auction_mode")
 
 _ADVICES = usual_advices("Coinbase", " refused this address: try without VPN or proxy")
 
@@ -83,12 +93,15 @@ class Coinbase(OpenVenue):
             raise VenueError(f"the product lacks {error}") from error
 
     def event_ns(self, frame: bytes) -> int | None:
-        """Return when Coinbase sent a message; an error carries no time."""
+        """Return when Coinbase sent a message; an error carries no time, and neither does one of a 13th month."""
         found = _SENT.search(frame)
         if found is None:
             return None
-        seconds = timegm(tuple(int(part) for part in found.groups()[:6]))
-        return seconds * 1_000_000_000 + int((found[7] or b"0").ljust(9, b"0"))
+        try:
+            seconds = timegm(tuple(int(part) for part in found.groups()[:6]))
+        except ValueError:
+            return None
+        return held_ns(seconds * 1_000_000_000 + int((found[7] or b"0").ljust(9, b"0")))
 
     def _asking(self, what: str, channel: str) -> str:
         return orjson.dumps({"type": what, "product_ids": [self.symbol], "channel": channel}).decode()
@@ -102,7 +115,7 @@ def _instrument(row: Mapping[str, Any]) -> Instrument:
         tick_e8=positive_e8(row, "price_increment"),
         step_e8=positive_e8(row, "base_increment"),
         min_quantity_e8=positive_e8(row, "base_min_size"),
-        max_quantity_e8=positive_e8(row, "base_max_size"),
+        max_quantity_e8=most_e8(row, "base_max_size"),
         min_notional_e8=positive_e8(row, "quote_min_size"),
         trading=row["status"] == "online" and not any(row.get(word) for word in _CLOSED),
     )

@@ -15,8 +15,11 @@ from pytrader.venues.venue import (
     KeepAlive,
     VenueError,
     asset,
+    held_ns,
+    most_e8,
     positive_e8,
     read_json,
+    row_of,
     usual_advices,
 )
 
@@ -80,14 +83,14 @@ class Okx(AskedVenue):
             answer = read_json(body)
             if answer["code"] != "0":
                 raise VenueError(f"OKX refused: {answer['msg']} ({answer['code']})")
-            return _instrument(next(row for row in answer["data"] if row["instId"] == self.symbol))
-        except (KeyError, TypeError, StopIteration) as error:
-            raise VenueError(f"instruments lacks {error or self.symbol}") from error
+            return _instrument(row_of(answer["data"], "instId", self.symbol))
+        except (KeyError, TypeError) as error:
+            raise VenueError(f"instruments lacks {error}") from error
 
     def event_ns(self, frame: bytes) -> int | None:
         """Return the time of a book, a top or a trade (`ts`); answers and notices carry none."""
         found = _EVENT_TIME.search(frame)
-        return None if found is None else int(found[1]) * 1_000_000
+        return None if found is None else held_ns(int(found[1]) * 1_000_000)
 
     def asking(self, op: str) -> str:
         """Return the request to `op` all three."""
@@ -106,8 +109,8 @@ def _instrument(row: Mapping[str, Any]) -> Instrument:
         tick_e8=positive_e8(row, "tickSz"),
         step_e8=positive_e8(row, "lotSz"),
         min_quantity_e8=positive_e8(row, "minSz"),
-        # Of limit orders: the bound of market orders counts quote, and can be empty.
-        max_quantity_e8=positive_e8(row, "maxLmtSz"),
+        # Of limit orders: the bound of market orders counts quote, and can be empty. Most markets say 999999999999.
+        max_quantity_e8=most_e8(row, "maxLmtSz"),
         min_notional_e8=1,  # OKX has no least notional
         trading=row["state"] == "live",
     )

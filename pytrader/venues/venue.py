@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from pytrader._core import parse_e8
+from pytrader.figures import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MESSAGE_MAX = 1 << 20  # bytes of one message; a venue that sends its whole book at once says more
 
+AMOUNT_MAX_E8 = 2**63 - 1  # the largest amount that the engine holds, 10⁻⁸
+_TOO_LARGE = re.compile(r"[1-9][0-9]{10,11}(\.[0-9]{1,8})?")  # where it is well formed and does not fit
+
+TEXT_MAX = 1_000  # characters of a refusal that are kept
+
 ASSET_MAX = 32  # characters of an asset's name; some venues list names that are not ASCII
 
 
 class VenueError(ValueError):
-    """A venue answered with something that is not what was asked for."""
+    """A venue answered with something that is not what was asked for. Its words may stand in the text: one line."""
+
+    def __init__(self, text: str) -> None:
+        """Keep `text`, at most 1,000 characters of it: a terminal obeys what is not printable."""
+        super().__init__(printable(text[:TEXT_MAX])[:TEXT_MAX])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Venue(Protocol):
         """Return the rules in the answer to `instrument_url`. Raise VenueError when they are not there."""
 
     def event_ns(self, frame: bytes) -> int | None:
-        """Return the venue's own time of an event, UTC ns; None for a frame that carries none."""
+        """Return the venue's own time of an event, UTC ns of 1970 to 2262; None for a frame that carries none."""
 
     def advice(self, status: int) -> str:
         """Return what HTTP `status` means at this venue and what to try; empty when it means nothing special."""
@@ -174,13 +186,38 @@ def asset(row: Mapping[str, Any], key: str) -> str:
     return name
 
 
+def row_of(rows: Any, key: str, symbol: str) -> Any:  # noqa: ANN401 - the shape is the venue's
+    """Return the row whose `key` is `symbol`. Raise VenueError without it, KeyError or TypeError for what is no row."""
+    row = next((row for row in rows if row[key] == symbol), None)
+    if row is None:
+        raise VenueError(f"no row is about {symbol}")
+    return row
+
+
+def held_ns(utc_ns: int) -> int | None:
+    """Return a venue's time, or None for one that 64 bits cannot hold: a damaged frame may say anything."""
+    return utc_ns if 0 <= utc_ns < 2**63 else None
+
+
 def positive_e8(row: Mapping[str, Any], key: str) -> int:
     """Return the decimal text under `key` in units of 10⁻⁸. Raise KeyError without it, VenueError unless above 0."""
     text = row[key]
     try:
         value = parse_e8(text)
-    except (TypeError, ValueError) as error:
-        raise VenueError(f"{key} {text!r} is no number of up to 12 digits and 8 decimals") from error
+    except TypeError as error:
+        raise VenueError(f"{key} {text!r} is no decimal number") from error
+    except ValueError as error:
+        raise VenueError(f"{key} {text!r} {error}") from error
     if value <= 0:
         raise VenueError(f"{key} is {text}, and must be above 0")
     return value
+
+
+def most_e8(row: Mapping[str, Any], key: str) -> int:
+    """Return an upper bound as `positive_e8` does. One beyond what the engine holds bounds nothing in it."""
+    text = row[key]
+    return AMOUNT_MAX_E8 if isinstance(text, str) and _is_too_large(text) else positive_e8(row, key)
+
+
+def _is_too_large(text: str) -> bool:
+    return bool(_TOO_LARGE.fullmatch(text)) and Decimal(text).scaleb(8) > AMOUNT_MAX_E8

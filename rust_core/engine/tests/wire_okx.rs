@@ -2,6 +2,11 @@
 
 mod wire;
 
+use std::sync::Arc;
+
+use engine::market::{Applied, Market};
+use engine::view::Published;
+use engine::wake::{CrossWatch, Signal};
 use engine::wire::{Join, MAX_FRAME_LEVELS, MAX_FRAME_TRADES, Message, Refusal, Scratch, Span, Venue, WireError};
 use proptest::prelude::*;
 use wire::{Dialect, bids, holds_for, level, missing, print};
@@ -188,6 +193,32 @@ fn a_rest_book_needs_its_id_and_both_sides() {
     assert!(snapshot("<html>").is_err());
     assert_eq!(snapshot(body), Ok(160));
     assert_eq!((&scratch.bids[..], &scratch.asks[..]), (&[level("1.5", "2")][..], &[level("2", "1")][..]));
+}
+
+/// CRC32 (IEEE), bit by bit.
+fn crc32(text: &str) -> i32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+    !text.bytes().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(byte), step)) as i32
+}
+
+#[test]
+fn a_book_counts_on_from_the_largest_id_where_frames_have_checksums_alone() {
+    let (sum, sides) = (crc32("1:1:2:1"), r#""asks":[["2","1","0","1"]],"bids":[["1","1","0","1"]],"ts":"1""#);
+    let frame = |action: &str, ids: &str| {
+        let arg = r#"{"channel":"books","instId":"BTC-USDT"}"#;
+        format!(r#"{{"arg":{arg},"action":"{action}","data":[{{{sides},"checksum":{sum}{ids}}}]}}"#)
+    };
+    let watch = Arc::new(CrossWatch::new(Arc::new(Signal::default())));
+    let mut market = Market::new(Venue::Okx, "BTC-USDT", Arc::new(Published::new(watch)));
+    for (id, applied) in [(i64::MAX as u64, Applied::Snapshot), (u64::MAX - 1, Applied::Refused(missing("seqId")))] {
+        let whole = frame("snapshot", &format!(r#","prevSeqId":-1,"seqId":{id}"#));
+        assert_eq!(market.apply(whole.as_bytes(), 1), applied);
+    }
+    assert_eq!(market.apply(frame("snapshot", r#","seqId":9223372036854775807"#).as_bytes(), 2), Applied::Snapshot);
+    for recv_ns in 3..9 {
+        assert_eq!(market.apply(frame("update", "").as_bytes(), recv_ns), Applied::Depth);
+    }
+    assert_eq!(market.book().version(), i64::MAX as u64 + 6);
 }
 
 holds_for!(OKX, [TOP, SNAPSHOT, UPDATE, OLD_UPDATE, TRADES]);

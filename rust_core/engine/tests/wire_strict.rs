@@ -1,6 +1,6 @@
 //! What no venue's decoder may let pass.
 
-use engine::wire::{MAX_FRAME, Refusal, Scratch, Venue, WireError};
+use engine::wire::{MAX_FRAME, Message, Refusal, Scratch, Venue, WireError};
 
 fn refused(venue: Venue, symbol: &str, frame: &[u8]) -> WireError {
     let read = venue.decode(frame, symbol.as_bytes(), &mut Scratch::default());
@@ -107,4 +107,36 @@ fn no_venue_looks_at_a_frame_or_a_body_beyond_the_bound_however_usual_it_is() {
     }
     let body = padded(r#"{"lastUpdateId":160,"bids":[],"asks":[]}"#);
     assert_eq!(Venue::Binance.decode_snapshot(body.as_bytes(), &mut Scratch::default()), Err(too_long));
+}
+
+#[test]
+fn a_key_with_escapes_is_resolved_a_few_times_however_many_names_are_known() {
+    // A frame of 1 MiB has room for 90,000 of them, and the thread that reads it has a book to keep.
+    let keys = "\"\\u0062x\":1,".repeat(1_000);
+    for venue in Venue::ALL {
+        let heads = ["{", "{\"data\":{", "{\"data\":[{", "{\"arg\":{"];
+        for (head, tail) in heads.into_iter().zip(["}", "}}", "}]}", "}}"]) {
+            let frame = format!("{head}{keys}\"x\":1{tail}");
+            let mut scratch = Scratch::default();
+            let read = || assert!(venue.decode(frame.as_bytes(), b"BTCUSDT", &mut scratch).is_ok());
+            let allocated = allocation_counter::measure(read).count_total;
+            assert!(allocated <= 12 * 1_000, "{venue:?} {head}: {allocated}");
+        }
+        let long = format!("{{\"{}\":1}}", "\\u0062".repeat(100_000));
+        let read = || assert!(venue.decode(long.as_bytes(), b"BTCUSDT", &mut Scratch::default()).is_ok());
+        assert!(allocation_counter::measure(read).bytes_total < 1 << 20, "{venue:?}");
+    }
+}
+
+#[test]
+fn a_name_of_64_letters_is_known_though_each_of_them_is_an_escape_and_one_of_65_is_none() {
+    let frame = |letters: usize| {
+        let symbol = "\\u0041".repeat(letters);
+        format!(r#"{{"u":7,"s":"{symbol}","b":"1","B":"2","a":"3","A":"4"}}"#)
+    };
+    let read = |letters: usize| {
+        Venue::Binance.decode(frame(letters).as_bytes(), "A".repeat(letters).as_bytes(), &mut Scratch::default())
+    };
+    assert!(matches!(read(64), Ok(Message::Top { version: 7, .. })));
+    assert_eq!(read(65), Ok(Message::Unrelated("another symbol")));
 }

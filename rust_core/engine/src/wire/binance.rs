@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>, scratch: &mut Scratch) -> Result<(), WireError> {
-        let Some(slot) = NAMES.iter().position(|name| key.is(name.as_bytes())) else {
+        let Some(slot) = key.place(&NAMES) else {
             return scanner.value().map(drop);
         };
         let value = match (slot, scanner.peek()) {

@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
     }
 
     fn inner(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>, scratch: &mut Scratch) -> Result<(), WireError> {
-        let Some(slot) = (INNER..NAMES.len()).find(|&slot| key.is(NAMES[slot].as_bytes())) else {
+        let Some(slot) = key.place(&NAMES[INNER..]).map(|place| INNER + place) else {
             return scanner.value().map(drop);
         };
         let value = match slot {

@@ -38,7 +38,7 @@ fn gather<const N: usize>(
 ) -> Result<(), WireError> {
     let mut field = |scanner: &mut Scanner<'_>, key: &Text<'_>| {
         let value = scanner.value()?;
-        if let Some(slot) = names.iter().position(|name| key.is(name.as_bytes())) {
+        if let Some(slot) = key.place(&names) {
             match value {
                 Value::Text(text) => found[slot] = text.owned(),
                 Value::Number(digits) => found[slot] = String::from_utf8_lossy(digits).into_owned(),

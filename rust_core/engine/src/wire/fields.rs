@@ -1,7 +1,17 @@
 //! The fields of an object that matter, in the order of a table of their names. Each may stand there once.
 
 use super::WireError;
-use super::json::{Scanner, Text, Value};
+use super::json::{MAX_TEXT, Scanner, Text, Value};
+
+impl Text<'_> {
+    /// Which of `names` the text is. Its escapes are resolved once for all of them.
+    #[inline]
+    pub fn place(&self, names: &[&str]) -> Option<usize> {
+        let mut room = [0; MAX_TEXT];
+        let text = self.resolved(&mut room)?;
+        names.iter().position(|name| text == name.as_bytes())
+    }
+}
 
 /// The first value of a field; a second one is refused.
 pub(super) fn once<'a>(old: Value<'a>, field: &'static str, new: Value<'a>) -> Result<Value<'a>, WireError> {
@@ -21,7 +31,7 @@ pub(super) fn keep<'a>(
     values: &mut [Value<'a>],
 ) -> Result<(), WireError> {
     let value = scanner.value()?;
-    if let Some(slot) = names.iter().position(|name| key.is(name.as_bytes())) {
+    if let Some(slot) = key.place(names) {
         values[slot] = once(values[slot], names[slot], value)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::view::Level;
 /// Deepest nesting that is passed over.
 const MAX_NESTING: u32 = 32;
 /// Longest text that is compared or converted; longer ones are no word that we know.
-const MAX_TEXT: usize = 64;
+pub(super) const MAX_TEXT: usize = 64;
 
 /// Refuses a frame that is not UTF-8, as every scan must be preceded by.
 pub(super) fn check_text(frame: &[u8]) -> Result<(), WireError> {
@@ -55,7 +55,8 @@ impl<'a> Text<'a> {
 
 /// Resolves the escapes of a valid JSON string into `room`.
 fn unescape<'b>(raw: &[u8], room: &'b mut [u8; MAX_TEXT]) -> Option<&'b [u8]> {
-    let text = without_escapes(raw)?;
+    // Six bytes at most, `\u0041`, stand for one.
+    let text = if raw.len() > 6 * room.len() { None } else { without_escapes(raw) }?;
     room.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(&room[..text.len()])
 }
@@ -89,14 +90,14 @@ impl Value<'_> {
         matches!(self, Value::Text(text) if text.is(word))
     }
 
-    /// An update id: digits below `u64::MAX`, so that the next id always exists.
+    /// An update id: digits that fit i64, as those of the venues do, so that a book can count on from it for ever.
     pub fn id(&self, field: &'static str) -> Result<u64, WireError> {
         let Value::Number(digits) = self else { return Err(WireError::Missing(field)) };
         let value = digits.iter().try_fold(0_u64, |value, byte| {
             let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
             value.checked_mul(10)?.checked_add(digit)
         });
-        value.filter(|&value| value < u64::MAX).ok_or(WireError::Missing(field))
+        value.filter(|&value| i64::try_from(value).is_ok()).ok_or(WireError::Missing(field))
     }
 
     /// A decimal text, × 10⁸.
@@ -194,7 +195,7 @@ impl<'a> Scanner<'a> {
         Some(value)
     }
 
-    /// Steps over the digits of a JSON integer of at most 19 digits, if one stands here.
+    /// Steps over the digits of a JSON integer of at most 18 digits, if one stands here.
     #[inline(always)]
     pub fn eat_id(&mut self) -> Option<u64> {
         let (value, rest) = id_in(self.bytes.get(self.at..)?)?;

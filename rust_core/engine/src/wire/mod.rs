@@ -322,7 +322,7 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Reads the digits of a JSON integer of at most 19 digits; returns it with what stands behind.
+/// Reads the digits of a JSON integer of at most 18 digits, which fits i64; returns it with what stands behind.
 #[inline(always)]
 fn id_in(text: &[u8]) -> Option<(u64, &[u8])> {
     let head = text.first_chunk().map(|head| u64::from_le_bytes(*head) ^ every(b'0'));
@@ -333,7 +333,7 @@ fn id_in(text: &[u8]) -> Option<(u64, &[u8])> {
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
-    let odd = length == 0 || length > 19 || (length > 1 && text[0] == b'0');
+    let odd = length == 0 || length > 18 || (length > 1 && text[0] == b'0');
     (!odd).then(|| (value, &text[length..]))
 }
 

@@ -101,7 +101,7 @@ impl Json {
 
     pub fn id(&self, key: &str) -> Result<u64, No> {
         match self.get(key)? {
-            Some(Json::Id(id)) if *id < u64::MAX => Ok(*id),
+            Some(Json::Id(id)) if *id <= i64::MAX as u64 => Ok(*id),
             _ => Err("no id"),
         }
     }

@@ -98,8 +98,18 @@ impl Dialect {
     /// The id `key` of a book's `frame`, whose digits are `digits`, stands there once, as an integer with a next one.
     pub fn refuses_odd_ids(self, frame: &str, key: &'static str, digits: &str) {
         let field = format!("\"{key}\":{digits}");
-        for odd in ["\"7\"", "-7", "7.5", "7e0", "18446744073709551615", "99999999999999999999", "null", "true", "[7]"]
-        {
+        for odd in [
+            "\"7\"",
+            "-7",
+            "7.5",
+            "7e0",
+            "9223372036854775808",
+            "18446744073709551614",
+            "99999999999999999999",
+            "null",
+            "true",
+            "[7]",
+        ] {
             self.refuses(frame, true, &[(&field, &format!("\"{key}\":{odd}"), missing(key))]);
         }
         self.refuses(frame, true, &[(&field, &format!("\"_\":{digits}"), missing(key))]);
