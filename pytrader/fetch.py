@@ -81,7 +81,7 @@ def _until_s(text: str, headers: Mapping[str, str] | HTTPMessage) -> float | Non
     try:
         at, now = (parsedate_to_datetime(date) for date in (text, headers.get("date") or ""))
         return (at - now).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -84,6 +84,8 @@ def test_retry_after_is_read_with_sense():
         ("Wed, 21 Oct 2026 07:38:00 GMT", None, 60),
         ("Wed, 21 Oct 2026 07:38:00 GMT", "soon", 60),
         ("Wed, 99 Oct 2026 07:38:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 60),
+        (f"Wed, 21 Oct {'9' * 30} 07:38:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 60),
+        ("Wed, 21 Oct 2026 07:38:00 GMT", f"Wed, 21 Oct 2026 07:28:00 +{'9' * 20}", 60),
     ],
 )
 def test_a_date_to_wait_for_is_read_by_the_server_s_own_clock(after, now, expected):
