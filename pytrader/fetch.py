@@ -32,6 +32,7 @@ _BAN_S = 120.0  # Binance's shortest ban, when a 418 does not say how long
 _THROTTLE_S = 60.0  # its limits count by the minute
 _RETRY_AFTER_MAX_S = 3 * 86_400.0  # its longest ban
 _SWITCHES, _INTERIM = 101, {100, *range(102, 200)}  # HTTP statuses: behind an interim answer comes another one
+_COOKIES = re.compile(rb"^set-cookie:.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
 _SAID_MAX = 300  # characters of a server's own words that are shown
 
 
@@ -159,21 +160,22 @@ class Upgrading:
     """A link as the WebSocket client sees it while it upgrades: a socket that ends with the head of a refusal.
 
     The head is read whole and judged before the client sees a byte of it: what the client cannot read, a field that is
-    not UTF-8 or goes on in a second line, must not hide a refusal and its wait.
+    not UTF-8 or goes on in a second line, must not hide a refusal and its wait. Nor does it see cookies: it would keep
+    them for the life of the process and send them with every later connection.
     """
 
     def __init__(self, link: Link) -> None:
         """Show `link`, which nobody else reads meanwhile."""
         self._link = link
         self._head = bytearray()  # as far as it has come
-        self._unread: bytes | None = None  # of the head, by the client
+        self._unread: io.BytesIO | None = None  # of the head, by the client
 
     def recv(self, bufsize: int) -> bytes:
         """Return the next bytes of the head. Raise FetchError for one that refuses, and what the link raises."""
         if self._unread is None:
-            self._unread = self._final_head().decode(errors="replace").encode()
-        data, self._unread = self._unread[:bufsize], self._unread[bufsize:]
-        return data or self._link.recv(bufsize)
+            head = _COOKIES.sub(b"", self._final_head())
+            self._unread = io.BytesIO(head.decode(errors="replace").encode())
+        return self._unread.read(bufsize) or self._link.recv(bufsize)
 
     def demand(self) -> None:
         """Raise FetchError if the head, as far as it has come, is no HTTP or refuses to switch protocols."""

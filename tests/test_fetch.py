@@ -141,13 +141,15 @@ class Scripted:
 
 def upgrade(data):
     """Upgrade over a link that answers with `data`, as the feed does."""
-    link = Upgrading(Scripted(data))
+    scripted = Scripted(data)
+    link = Upgrading(scripted)
     try:
         websocket.create_connection(
             "ws://127.0.0.1/", socket=link, redirect_limit=0, header={KEY: "dGhlIHNhbXBsZSBub25jZQ=="}
         )
     finally:
         link.demand()
+    return scripted.sent
 
 
 KEY = "Sec-WebSocket-Key"
@@ -179,9 +181,20 @@ def test_a_refused_upgrade_tells_its_wait_however_odd_its_head_is(data, wait_s):
 def test_an_upgrade_is_taken_behind_interim_answers_and_with_a_field_that_is_not_utf_8():
     """RFC 9110 section 15.2 wants every client to read past an answer that is not the final one."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    accept = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nServer: caf\xe9\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    upgrade(early + early + switch + accept + b"\r\n")
+    upgrade(early + early + SWITCHES + b"Server: caf\xe9\r\n\r\n")
+
+
+SWITCHES = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+)
+
+
+@pytest.mark.parametrize("field", [b"Set-Cookie: node=7; Domain=127.0.0.1", b"set-cookie: {a}=b;\r\n Domain=127.0.0.1"])
+def test_no_connection_sends_what_an_earlier_one_was_given_to_keep(field):
+    """A cookie that named a server which is gone would lead each later connection there; a wrong one ends none."""
+    upgrade(SWITCHES + field + b"\r\n\r\n")
+    assert b"node" not in upgrade(SWITCHES + b"\r\n")
 
 
 def test_an_answer_that_is_no_http_is_told_in_one_short_line():
