@@ -90,7 +90,7 @@ def _until_s(text: str, headers: Mapping[str, str] | HTTPMessage) -> float | Non
 
 
 def fetch(url: str, *, waker: Waker, ca_file: Path | None = None, timeout_s: float = 5.0) -> bytes:
-    """Return the body of `url`, whole within `timeout_s` seconds.
+    """Return the body of `url`, whole within `timeout_s` seconds; name resolution keeps the system's own limit.
 
     Raises FetchError for any status but 200, for more than 16 MiB, for broken HTTP and for the network's own errors;
     InterruptedError once `waker` was stopped; ValueError for a URL that is none.

@@ -22,6 +22,21 @@ pub struct Endpoint<'a> {
     pub ca_file: Option<&'a Path>,
 }
 
+impl Endpoint<'_> {
+    /// The addresses of the host, as the system finds them; without TLS those of loopback alone.
+    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut found: Vec<SocketAddr> = (bare(self.host), self.port).to_socket_addrs()?.collect();
+        if !self.tls {
+            found.retain(|address| address.ip().is_loopback());
+            if found.is_empty() {
+                let text = format!("{}: without TLS only loopback addresses are connected to", self.host);
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// An open, non-blocking connection.
 #[derive(Debug)]
 pub enum Stream {
@@ -32,14 +47,24 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Connects before `deadline_ns` (monotonic) unless `waker` stops it. Resolving the name is the system's and keeps
-    /// the system's own time limit.
+    /// Resolves the name, which keeps the system's own time limit, and connects before `deadline_ns` (monotonic) unless
+    /// `waker` stops it.
     ///
     /// # Errors
     /// `TimedOut`, `Interrupted` (stopped), `PermissionDenied` (plain beyond loopback), `InvalidData` (TLS or certificate
     /// refused), `InvalidInput` (host, `ca_file`), or the network's own.
     pub fn connect(endpoint: &Endpoint<'_>, waker: &Waker, deadline_ns: i64) -> io::Result<Stream> {
-        let tcp = connect_any(&addresses(endpoint)?, waker, deadline_ns)?;
+        Stream::reach(endpoint, &endpoint.resolve()?, waker, deadline_ns)
+    }
+
+    /// [`Stream::connect`] for a name that is resolved.
+    pub(crate) fn reach(
+        endpoint: &Endpoint<'_>,
+        addresses: &[SocketAddr],
+        waker: &Waker,
+        deadline_ns: i64,
+    ) -> io::Result<Stream> {
+        let tcp = connect_any(addresses, waker, deadline_ns)?;
         tcp.set_nodelay(true)?;
         if !endpoint.tls {
             return Ok(Stream::Plain(tcp));
@@ -136,18 +161,6 @@ impl Stream {
 /// `[::1]` as it stands in a URL → `::1`.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
-}
-
-fn addresses(endpoint: &Endpoint<'_>) -> io::Result<Vec<SocketAddr>> {
-    let mut found: Vec<SocketAddr> = (bare(endpoint.host), endpoint.port).to_socket_addrs()?.collect();
-    if !endpoint.tls {
-        found.retain(|address| address.ip().is_loopback());
-        if found.is_empty() {
-            let text = format!("{}: without TLS only loopback addresses are connected to", endpoint.host);
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-        }
-    }
-    Ok(found)
 }
 
 /// Tries the addresses in turn; each gets an equal share of the time that is left before the next one is tried beside it.
