@@ -117,7 +117,7 @@ def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: f
     try:
         link.send(_request(address))
         response = HTTPResponse(cast("socket.socket", _Face(link)), method="GET")
-        response.begin()
+        _begin(address, response)
         if response.status != 200:
             text = f"{address.authority}: HTTP {response.status} {_said(response.reason)}".rstrip()
             raise FetchError(text, response.status, retry_after_s(response.status, response.headers))
@@ -126,6 +126,17 @@ def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: f
         return body
     finally:
         link.close()
+
+
+def _begin(address: Address, response: HTTPResponse) -> None:
+    """Read the head. A ban whose fields are cut, or too many, is a ban for the usual time."""
+    try:
+        response.begin()
+    except (HTTPException, TimeoutError, ConnectionError) as error:
+        if response.status not in (418, 429):  # no number before the first line has come
+            raise
+        wait_s = retry_after_s(response.status, {})
+        raise FetchError(f"{address.authority}: HTTP {response.status}", response.status, wait_s) from error
 
 
 def _request(address: Address) -> bytes:

@@ -112,6 +112,37 @@ def test_what_a_server_says_is_shown_as_one_short_line_that_moves_no_cursor(answ
     assert len(str(failed.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"HTTP/1.1 418 Teapot\r\nRetry-Aft", 418),
+        (b"HTTP/1.1 418 Teapot\r\n" + b"X: y\r\n" * 200 + b"\r\n", 418),
+        (b"HTTP/1.1 418", None),
+        (b"HTTP/1.1 200 OK\r\nContent-", None),
+    ],
+)
+def test_a_ban_whose_head_is_cut_or_endless_is_a_ban(answer, status):
+    """What came of the head is enough to leave the server alone for as long as its shortest ban."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+        answering = threading.Thread(target=answer_and_stall, args=(listener, answer, over))
+        answering.start()
+        with pytest.raises(FetchError) as failed:
+            fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", waker=Waker(), timeout_s=0.3)
+        over.set()
+        answering.join(5)
+    assert (failed.value.status, failed.value.retry_after_s) == (status, 120 if status else 0)
+
+
+def answer_and_stall(listener, answer, over):
+    """Take one request, answer, and say nothing more until it is over."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(answer)
+        over.wait(5)
+
+
 class Scripted:
     """A link that gives some bytes and then nothing until the time is over."""
 
