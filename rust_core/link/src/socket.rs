@@ -293,4 +293,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
         assert!(error.to_string().starts_with(&hangs.to_string()), "{error}");
     }
+
+    #[test]
+    fn a_stop_ends_connects_that_hang() {
+        let full = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        rustix::net::listen(&full, 0).expect("the shortest backlog");
+        let hangs = full.local_addr().expect("bound");
+        let _fills = TcpStream::connect(hangs).expect("the one that fits");
+        let waker = std::sync::Arc::new(Waker::new().expect("descriptors"));
+        let theirs = std::sync::Arc::clone(&waker);
+        let connecting = thread::spawn(move || connect_any(&[hangs; 3], &theirs, now_ns() + 30_000 * MS));
+        thread::sleep(Duration::from_millis(50));
+        waker.stop();
+        assert_eq!(connecting.join().expect("no panic").expect_err("stopped").kind(), io::ErrorKind::Interrupted);
+    }
 }
