@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pytrader._core import Link, Waker
+from pytrader.figures import printable
 
 if TYPE_CHECKING:
     import socket
@@ -30,6 +31,9 @@ _SCHEMES = {"wss": (True, 443), "https": (True, 443), "ws": (False, 80), "http":
 _BAN_S = 120.0  # Binance's shortest ban, when a 418 does not say how long
 _THROTTLE_S = 60.0  # its limits count by the minute
 _RETRY_AFTER_MAX_S = 3 * 86_400.0  # its longest ban
+_SWITCHES, _INTERIM = 101, {100, *range(102, 200)}  # HTTP statuses: behind an interim answer comes another one
+_COOKIES = re.compile(rb"^set-cookie:.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
+_SAID_MAX = 300  # characters of a server's own words that are shown
 
 
 class FetchError(OSError):
@@ -86,7 +90,7 @@ def _until_s(text: str, headers: Mapping[str, str] | HTTPMessage) -> float | Non
 
 
 def fetch(url: str, *, waker: Waker, ca_file: Path | None = None, timeout_s: float = 5.0) -> bytes:
-    """Return the body of `url`, whole within `timeout_s` seconds.
+    """Return the body of `url`, whole within `timeout_s` seconds; name resolution keeps the system's own limit.
 
     Raises FetchError for any status but 200, for more than 16 MiB, for broken HTTP and for the network's own errors;
     InterruptedError once `waker` was stopped; ValueError for a URL that is none.
@@ -97,7 +101,7 @@ def fetch(url: str, *, waker: Waker, ca_file: Path | None = None, timeout_s: flo
     except (FetchError, InterruptedError):
         raise
     except (HTTPException, OSError, ValueError) as error:
-        raise FetchError(f"{address.authority}: {error or type(error).__name__}") from error
+        raise FetchError(f"{address.authority}: {_said(str(error)) or type(error).__name__}") from error
 
 
 def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: float) -> bytes:
@@ -113,15 +117,26 @@ def _exchange(address: Address, waker: Waker, ca_file: Path | None, timeout_s: f
     try:
         link.send(_request(address))
         response = HTTPResponse(cast("socket.socket", _Face(link)), method="GET")
-        response.begin()
+        _begin(address, response)
         if response.status != 200:
-            text = f"{address.authority}: HTTP {response.status} {response.reason}".rstrip()
+            text = f"{address.authority}: HTTP {response.status} {_said(response.reason)}".rstrip()
             raise FetchError(text, response.status, retry_after_s(response.status, response.headers))
         body = response.read(BODY_MAX + 1)
         _check(address, response, body)
         return body
     finally:
         link.close()
+
+
+def _begin(address: Address, response: HTTPResponse) -> None:
+    """Read the head. A ban whose fields are cut, or too many, is a ban for the usual time."""
+    try:
+        response.begin()
+    except (HTTPException, TimeoutError, ConnectionError) as error:
+        if response.status not in (418, 429):  # no number before the first line has come
+            raise
+        wait_s = retry_after_s(response.status, {})
+        raise FetchError(f"{address.authority}: HTTP {response.status}", response.status, wait_s) from error
 
 
 def _request(address: Address) -> bytes:
@@ -142,34 +157,65 @@ def _check(address: Address, response: HTTPResponse, body: bytes) -> None:
         raise FetchError(f"{address.authority}: the answer stopped {response.length} bytes early")
 
 
+def _status(head: bytes) -> int | None:
+    match = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", head)
+    return None if match is None else int(match[1])
+
+
+def _said(words: str) -> str:
+    """Return words of a server as a short line that moves no cursor."""
+    return printable(words[:_SAID_MAX])
+
+
 class Upgrading:
-    """A link as the WebSocket client sees it while it upgrades: a socket that ends with the head of a refusal."""
+    """A link as the WebSocket client sees it while it upgrades: a socket that ends with the head of a refusal.
+
+    The head is read whole and judged before the client sees a byte of it: what the client cannot read, a field that is
+    not UTF-8 or goes on in a second line, must not hide a refusal and its wait. Nor does it see cookies: it would keep
+    them for the life of the process and send them with every later connection.
+    """
 
     def __init__(self, link: Link) -> None:
         """Show `link`, which nobody else reads meanwhile."""
         self._link = link
-        self._head = bytearray()
+        self._head = bytearray()  # as far as it has come
+        self._unread: io.BytesIO | None = None  # of the head, by the client
 
     def recv(self, bufsize: int) -> bytes:
-        """Return the next bytes of the head. Raise FetchError behind one that refuses, and what the link raises."""
-        self.demand()
-        data = self._link.recv(bufsize)
-        self._head += data
-        return data
+        """Return the next bytes of the head. Raise FetchError for one that refuses, and what the link raises."""
+        if self._unread is None:
+            head = _COOKIES.sub(b"", self._final_head())
+            self._unread = io.BytesIO(head.decode(errors="replace").encode())
+        return self._unread.read(bufsize) or self._link.recv(bufsize)
 
     def demand(self) -> None:
-        """Raise FetchError if the head is whole and anything but a switch of protocols."""
-        if not self._head.endswith((b"\r\n\r\n", b"\n\n")):
+        """Raise FetchError if the head, as far as it has come, is no HTTP or refuses to switch protocols."""
+        first, ended, fields = bytes(self._head).partition(b"\n")
+        if not ended or (status := _status(first)) == _SWITCHES or status in _INTERIM:
             return
-        first, _, fields = bytes(self._head).partition(b"\n")
-        match = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first)
-        if match is None or (status := int(match[1])) == 101:
-            return
+        if status is None:
+            raise FetchError(f"an answer that is no HTTP: {_said(first.decode(errors='replace').strip())}")
+        whole_lines = fields[: fields.rfind(b"\n") + 1]
         try:
-            wait_s = retry_after_s(status, parse_headers(io.BytesIO(fields)))
+            wait_s = retry_after_s(status, parse_headers(io.BytesIO(whole_lines)))
         except HTTPException:
             wait_s = retry_after_s(status, {})
         raise FetchError(f"HTTP {status}", status, wait_s)
+
+    def _final_head(self) -> bytes:
+        self._read_head()
+        while _status(bytes(self._head)) in _INTERIM:
+            self._read_head()
+        return bytes(self._head)
+
+    def _read_head(self) -> None:
+        """Read up to the empty line, or the end of the stream, and judge what came."""
+        self._head.clear()
+        try:
+            while not self._head.endswith((b"\n\r\n", b"\n\n")) and (byte := self._link.recv(1)):
+                self._head += byte
+        finally:
+            self.demand()
 
     def send(self, data: bytes) -> int:
         """Write all of `data`."""

@@ -250,6 +250,14 @@ def test_what_a_server_says_in_its_close_stays_on_one_line(server):
     assert run.ended().detail == "1001 so\ufffd2026 ERROR \ufffd[2Jlong"
 
 
+def test_what_looks_like_a_key_in_a_server_s_close_is_left_out(server):
+    """A venue may say back the key that it was sent; the end of a connection stands in the log and on the screen."""
+    link, stream = opened(server)
+    run = Run(link, Book())
+    stream.raw(frame(CLOSE, b"\x03\xf0key " + b"vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0M" + b" is unknown"))
+    assert run.ended().detail == "1008 key \u2026 is unknown"
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_server_that_reads_nothing_is_heard_and_gets_every_byte_once_it_reads(certificates, tls):
     """What the socket does not take is kept, in order, and the run goes on meanwhile."""

@@ -5,8 +5,9 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::wire::denial::shown;
 use link::opening::Opening;
-use link::run::{Plan, run};
+use link::run::{Plan, Reason, run};
 use link::socket::Endpoint;
 use link::watch::Patience;
 use pyo3::exceptions::PyValueError;
@@ -213,8 +214,10 @@ impl Link {
         let mut driver = Driver::new(book, &self.waker);
         let ended = run(&mut stream, &received, &self.waker, plan, &mut driver);
         let planned = ended.reason.planned();
+        // A server's own words, which may say back what it was sent.
+        let detail = if ended.reason == Reason::Closed { shown(&ended.detail) } else { ended.detail };
         let refused = driver.denied().filter(|_| !planned).map(|words| format!("the venue refused: {words}"));
-        let details = [Some(ended.detail), refused].into_iter().flatten().filter(|part| !part.is_empty());
+        let details = [Some(detail), refused].into_iter().flatten().filter(|part| !part.is_empty());
         let detail = details.collect::<Vec<_>>().join("; ");
         Ok(Ended { reason: ended.reason.word(), detail, planned })
     }

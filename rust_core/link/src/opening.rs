@@ -4,6 +4,7 @@ use crate::clock::now_ns;
 use crate::socket::{Endpoint, Stream};
 use crate::wake::Waker;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What an upgrade may take from a server, bytes; a head has a few hundred.
@@ -22,7 +23,8 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Connects; connect, TLS and upgrade together may take `timeout_ns` and receive `receive_max` bytes.
+    /// Connects; connect, TLS and upgrade together may take `timeout_ns` and receive `receive_max` bytes. The time runs
+    /// from when the name is resolved: a resolver whose first server is down would use it up, at every try.
     ///
     /// # Errors
     /// As [`Stream::connect`].
@@ -32,8 +34,19 @@ impl Opening {
         timeout_ns: i64,
         receive_max: usize,
     ) -> io::Result<Opening> {
+        Opening::connect_to(|| endpoint.resolve(), endpoint, waker, timeout_ns, receive_max)
+    }
+
+    fn connect_to(
+        resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>>,
+        endpoint: &Endpoint<'_>,
+        waker: Arc<Waker>,
+        timeout_ns: i64,
+        receive_max: usize,
+    ) -> io::Result<Opening> {
+        let addresses = resolve()?;
         let deadline_ns = now_ns() + timeout_ns;
-        let stream = Stream::connect(endpoint, &waker, deadline_ns)?;
+        let stream = Stream::reach(endpoint, &addresses, &waker, deadline_ns)?;
         Ok(Opening { stream, waker, timeout_ns, deadline_ns, held: Vec::new(), received: 0, receive_max })
     }
 
@@ -116,5 +129,30 @@ impl Opening {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "not done before the deadline"));
         }
         self.stream.wait(&self.waker, write, self.deadline_ns).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn a_name_that_takes_longer_than_the_whole_opening_to_resolve_is_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let endpoint = Endpoint { host: "127.0.0.1", port: address.port(), tls: true, ca_file: None };
+        let slow = || {
+            thread::sleep(Duration::from_millis(300));
+            Ok(vec![address])
+        };
+        let waker = Arc::new(Waker::new().expect("descriptors"));
+        let began_ns = now_ns();
+        let error = Opening::connect_to(slow, &endpoint, waker, 200_000_000, UPGRADE_MAX).expect_err("a mute server");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(now_ns() - began_ns >= 500_000_000, "the time ran while the name was resolved");
+        assert!(listener.accept().is_ok());
     }
 }

@@ -8,6 +8,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Pieces taken from the socket in one read: rustls takes 4 KiB at a time, and the largest record has a bit over 16.
+const PIECES_MAX: usize = 5;
+
 /// A TLS connection over a non-blocking socket.
 #[derive(Debug)]
 pub struct Tls {
@@ -77,21 +80,26 @@ impl Tls {
         Ok(true)
     }
 
-    /// Reads decrypted bytes; 0 at the end of the stream.
+    /// Reads decrypted bytes; 0 at the end of the stream. Takes a few pieces from the socket at most: records that hold
+    /// no bytes for us may come without end, and whoever reads has a deadline and a stop to look at in between.
     ///
     /// # Errors
-    /// As [`Tls::advance`]; `UnexpectedEof` when the stream ends without TLS's own end mark.
+    /// As [`Tls::advance`], `WouldBlock` also where those pieces held nothing for us; `UnexpectedEof` when the stream
+    /// ends without TLS's own end mark.
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.tls.reader().read(into) {
+        for _ in 0..PIECES_MAX {
+            match self.take(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.advance()?,
-                Ok(count) => {
-                    self.plaintext -= count.min(self.plaintext);
-                    return Ok(count);
-                }
-                failed => return failed,
+                taken => return taken,
             };
         }
+        self.take(into)
+    }
+
+    fn take(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.tls.reader().read(into)?;
+        self.plaintext -= count.min(self.plaintext);
+        Ok(count)
     }
 
     /// Encrypts as much of `bytes` as rustls will hold, and writes what the socket takes.

@@ -72,12 +72,7 @@ pub struct Ready {
 pub fn wait(tcp: &TcpStream, waker: &Waker, write: bool, timeout_ns: i64) -> io::Result<Ready> {
     let interest = if write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
     let mut fds = [PollFd::new(tcp, interest), PollFd::new(&waker.ours, PollFlags::IN)];
-    let timeout_ns = timeout_ns.max(0);
-    let timeout = Timespec { tv_sec: timeout_ns / 1_000_000_000, tv_nsec: timeout_ns % 1_000_000_000 };
-    match poll(&mut fds, Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(error) => return Err(error.into()),
-    }
+    poll_for(&mut fds, timeout_ns)?;
     let (socket, woken) = (fds[0].revents(), !fds[1].revents().is_empty());
     if woken {
         waker.drain();
@@ -88,4 +83,28 @@ pub fn wait(tcp: &TcpStream, waker: &Waker, write: bool, timeout_ns: i64) -> io:
         writable: failed || socket.contains(PollFlags::OUT),
         woken,
     })
+}
+
+/// Waits until one of the sockets can be written or has failed, the waker is used or `timeout_ns` is over; which of them.
+///
+/// # Errors
+/// The kernel's refusal to poll.
+pub(crate) fn wait_writable(tcps: &[&TcpStream], waker: &Waker, timeout_ns: i64) -> io::Result<Vec<bool>> {
+    let mut fds: Vec<PollFd<'_>> = tcps.iter().map(|tcp| PollFd::new(*tcp, PollFlags::OUT)).collect();
+    fds.push(PollFd::new(&waker.ours, PollFlags::IN));
+    poll_for(&mut fds, timeout_ns)?;
+    let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+    if ready[tcps.len()] {
+        waker.drain();
+    }
+    Ok(ready[..tcps.len()].to_vec())
+}
+
+fn poll_for(fds: &mut [PollFd<'_>], timeout_ns: i64) -> io::Result<()> {
+    let timeout_ns = timeout_ns.max(0);
+    let timeout = Timespec { tv_sec: timeout_ns / 1_000_000_000, tv_nsec: timeout_ns % 1_000_000_000 };
+    match poll(fds, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

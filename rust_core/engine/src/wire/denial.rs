@@ -53,8 +53,8 @@ fn gather<const N: usize>(
     })
 }
 
-/// One line of bounded length, without anything that could be a key.
-fn shown(text: &str) -> String {
+/// A venue's words as one line of at most 201 characters, without anything that could be a key.
+pub fn shown(text: &str) -> String {
     let text = text.replace(char::is_control, "\u{FFFD}");
     let veiled: String = text.split_inclusive(|letter| !is_of_secrets(letter)).flat_map(veiled).collect();
     match veiled.char_indices().nth(MAX_WORDS) {

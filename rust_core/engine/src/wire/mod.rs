@@ -13,7 +13,7 @@ mod binance_sbe;
 mod binance_usdm;
 mod bybit;
 mod coinbase;
-mod denial;
+pub mod denial;
 mod fields;
 mod json;
 mod okx;
