@@ -221,7 +221,9 @@ impl Market {
 
     fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
         let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
-        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::reached(recv_ns));
+        self.drop_top();
+        self.ahead.reach(recv_ns);
+        self.top.recv_ns = recv_ns;
         self.publish();
         match change {
             Change::Applied => Applied::Snapshot,
@@ -255,7 +257,8 @@ impl Market {
 
     /// Lets the book's own top, or whichever comes next, be the newest: this one would outrank every one to come.
     fn drop_top(&mut self) {
-        (self.top.update_id, self.ahead) = (0, Ahead::default());
+        self.top.update_id = 0;
+        self.ahead.drop_top();
     }
 
     /// Publishes book and top together; the top is the book's own where that is at least as new.

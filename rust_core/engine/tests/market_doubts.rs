@@ -118,6 +118,19 @@ mod okx {
     }
 
     #[test]
+    fn behind_a_silence_a_top_of_the_new_count_makes_no_book_fresh_whose_old_top_was_dropped() {
+        let mut market = new();
+        update_at(&mut market, (90, 1000), 50, SECOND_NS);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(top_at(&mut market, 1001, 51, SECOND_NS), Applied::Top);
+        market.apply(br#"{"arg":{"channel":"books""#, SECOND_NS);
+        assert_eq!(update_at(&mut market, (5, 9), 70, SECOND_NS), Applied::Buffered);
+        assert_eq!(offer(&mut market, 7), SnapshotOutcome::Bridged);
+        assert_eq!(top_at(&mut market, 12, 72, 9 * SECOND_NS), Applied::Top);
+        assert_eq!((prices(&market), market.top().recv_ns), ((72, 73), SECOND_NS));
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
@@ -184,6 +197,19 @@ mod binance {
             assert!(matches!(ticker(&mut market, 11 + tenth as u64, recv_ns), Applied::Ignored(_)));
             assert!(market.top().recv_ns < 2 * SECOND_NS, "{tenth}");
         }
+    }
+
+    #[test]
+    fn a_top_that_came_before_the_book_was_live_is_not_given_up_for_an_older_book() {
+        let (mut market, now) = (market(Venue::Binance, "BTCUSDT"), 3_600 * SECOND_NS);
+        assert_eq!(ticker(&mut market, 15, now), Applied::Top);
+        assert_eq!(depth(&mut market, 9, 11, now + 1), Applied::Buffered);
+        assert_eq!(offer(&mut market, 10), SnapshotOutcome::Bridged);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 100), 15));
+        assert_eq!(depth(&mut market, 12, 13, now + 2), Applied::Depth);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 100), 15), "the book is at 13");
+        assert_eq!(depth(&mut market, 14, 14, now + SECOND_NS), Applied::Depth);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 101), 14), "it is not reached");
     }
 
     #[test]
