@@ -237,7 +237,7 @@ impl Book {
     #[inline]
     pub fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
         if span.leads_back() {
-            self.old_end = self.old_end.max(Some(span.first_id - 1));
+            self.old_end = Some(span.first_id - 1);
         }
         if self.sync != Sync::Live {
             return self.collect(span, bids, asks);
@@ -348,11 +348,13 @@ impl Book {
         }
     }
 
-    /// Whether a snapshot that is newer than every frame may only seem so, because it was made before the venue counted
-    /// anew: frames of the new count that reach its id would join it.
+    /// Whether a snapshot that is newer than every frame only seems so, because it was made before the venue counted
+    /// anew: frames of the new count that reach its id would join it. It was made shortly before the end of the old count
+    /// then; one of the new count is about as new as the newest frame.
     fn is_of_old_count(&self, update_id: u64) -> bool {
         let newest = self.pending.last_id().unwrap_or(0);
-        self.old_end.is_some_and(|end| newest < update_id && update_id <= end)
+        let nearer = |end: u64| newest < update_id && update_id <= end && end - update_id <= update_id - newest;
+        self.old_end.is_some_and(nearer)
     }
 
     /// Applies the frames kept, which follow each other without a gap, to `snapshot`.

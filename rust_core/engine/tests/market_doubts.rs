@@ -131,6 +131,23 @@ mod okx {
     }
 
     #[test]
+    fn after_a_new_count_a_snapshot_a_little_newer_than_the_frames_is_taken_on_every_connection() {
+        let mut market = new();
+        update(&mut market, 90, 1_000_097, 50);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(update(&mut market, 1_000_097, 5, 50), Applied::Depth, "the venue counts anew");
+        for connection in 0..2 {
+            market.apply(br#"{"arg":{"channel":"books""#, 1);
+            let base = 100 * (connection + 1);
+            assert_eq!(update(&mut market, base, base + 9, 60), Applied::Buffered);
+            assert_eq!(offer(&mut market, 1_000_095), SnapshotOutcome::TooOld, "asked for before that");
+            assert_eq!(offer(&mut market, base + 12), SnapshotOutcome::Waiting, "{connection}");
+            assert_eq!(update(&mut market, base + 9, base + 14, 60), Applied::Depth);
+            market.disconnected();
+        }
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
