@@ -283,7 +283,9 @@ impl Book {
             self.waiting = None;
             return Change::Awaiting;
         }
-        match self.waiting.take_if(|snapshot| span.last_id > snapshot.update_id) {
+        // A frame right behind it may also say that nothing has happened since.
+        let reaches = |at: u64| span.last_id > at || span.first_id == at + 1;
+        match self.waiting.take_if(|snapshot| reaches(snapshot.update_id)) {
             // Binance's prose wants lastUpdateId inside the first frame; real frames also start right after it.
             Some(snapshot) if span.first_id <= snapshot.update_id + 1 => {
                 self.sides = snapshot;

@@ -21,6 +21,9 @@ use truth::{Dialect, Sent, Side, State, Truth};
 
 const USUAL: u64 = 400;
 const STEPS: usize = 60;
+/// No machine has just been started.
+const BEGUN_NS: i64 = 1_000_000_000_000;
+
 fn published() -> Arc<Published> {
     Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))))
 }
@@ -62,6 +65,10 @@ struct World {
     /// Where a new count begins that the market cannot know of: it was never live on this connection, and the frame that
     /// told was lost. Until it shows a top of that count, one of the old may look newer.
     hidden: Option<usize>,
+    /// It could not know of such a count, on this connection: what its age tells is of the old one.
+    misled: bool,
+    /// The state of the newest top that readers saw of a live book, on this connection.
+    seen: Option<usize>,
     /// How often the book was live at the end of a step, and how often when this connection began.
     lived: u64,
     lived_before: u64,
@@ -70,7 +77,17 @@ struct World {
 impl World {
     fn new(dialect: Dialect) -> World {
         let (truth, ours) = (Truth::new(dialect), Ours::new(dialect));
-        World { truth, ours, sent: vec![], now: 0, hidden: None, lived: 0, lived_before: 0 }
+        World {
+            truth,
+            ours,
+            sent: vec![],
+            now: BEGUN_NS,
+            hidden: None,
+            misled: false,
+            seen: None,
+            lived: 0,
+            lived_before: 0,
+        }
     }
 
     /// A frame in order: a live book that had everything before it must stay live.
@@ -78,6 +95,9 @@ impl World {
         let live = self.ours.market.is_live() && self.ours.reached == Some(before);
         let applied = self.ours.take(&sent, self.now);
         assert!(!live || self.ours.market.is_live(), "a frame in order ended a live book: {applied:?}\n{}", sent.bytes);
+        let (top, book) = (self.ours.market.top(), self.ours.market.book());
+        let fresh = self.misled || top.recv_ns == self.now || top.update_id > book.version();
+        assert!(!live || fresh, "a frame in order left a live book as old as it was: {applied:?}\n{}", sent.bytes);
         self.ours.reached = Some(sent.state);
         self.sent.push(sent);
     }
@@ -88,7 +108,7 @@ impl World {
         self.ours.reached = None;
         self.truth.sequence = 0;
         self.truth.told = self.truth.states.len() - 1;
-        (self.hidden, self.lived_before) = (None, self.lived);
+        (self.hidden, self.misled, self.seen, self.lived_before) = (None, false, None, self.lived);
         self.sent.clear();
     }
 
@@ -114,6 +134,7 @@ impl World {
         let crossing = dice.once_in(4);
         if self.lived == self.lived_before {
             self.hidden = self.truth.new_count().or(self.hidden);
+            self.misled |= self.hidden.is_some();
         }
         let sent = self.truth.frame(crossing);
         if crossing {
@@ -176,6 +197,9 @@ impl World {
             self.ours.market.apply(bytes.as_bytes(), self.now);
         }
         let sent = self.truth.frame(false);
+        if dice.once_in(4) {
+            self.top(dice); // it overtakes the frame
+        }
         self.deliver(sent, before);
     }
 
@@ -200,6 +224,7 @@ impl World {
         heir.apply(sent.bytes.as_bytes(), self.now);
         assert!(heir.is_live());
         self.ours.market.take_over(&mut heir);
+        self.seen = None;
         (self.ours.shown, self.ours.reached) = (sent.state, Some(sent.state));
         self.sent = vec![sent];
     }
@@ -215,6 +240,9 @@ impl World {
         if live != self.ours.market.is_live() || before != self.ours.shown || matches!(applied, Applied::Snapshot) {
             self.ours.reached = None;
         }
+        if matches!(applied, Applied::Snapshot) {
+            self.seen = None;
+        }
     }
 
     /// A live book is the truth at the state that it names.
@@ -226,6 +254,7 @@ impl World {
         }
         if !market.is_live() {
             assert_eq!((market.book().bids().len(), market.book().asks().len()), (0, 0), "levels without trust");
+            self.seen = None;
             return;
         }
         self.lived += 1;
@@ -251,13 +280,16 @@ impl World {
             return;
         }
         assert!(at >= named, "the top is older than its book");
+        assert!(self.seen.is_none_or(|seen| seen <= at), "readers of a live book went back: {:?} to {at}", self.seen);
+        // Without ids an old frame that changes nothing cannot be told from the next.
+        self.seen = (self.truth.dialect != Dialect::OkxChecksum).then_some(at);
         let best = (states[at].bids.last_key_value(), states[at].asks.first_key_value());
         let ((bid, bid_size), (ask, ask_size)) = (level(top.bid), level(top.ask));
         assert_eq!((Some((&bid, &bid_size)), Some((&ask, &ask_size))), best, "the top differs from the truth");
     }
 
     fn one(&mut self, dice: &mut Dice) {
-        self.now += 1_000_000;
+        self.now += if dice.once_in(9) { 700_000_000 } else { 1_000_000 };
         match dice.below(20) {
             0 | 1 => self.fault(dice),
             2..=5 if !self.ours.market.is_live() => self.snapshot(dice),

@@ -148,6 +148,22 @@ mod okx {
     }
 
     #[test]
+    fn a_snapshot_of_an_ended_count_that_is_sent_twice_is_not_taken_for_the_book() {
+        let mut market = new();
+        let snapshot = |market: &mut Market| {
+            let row = r#"{"asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1","prevSeqId":-1,"seqId":90}"#;
+            let arg = r#"{"channel":"books","instId":"BTC-USDT"}"#;
+            market.apply(format!(r#"{{"arg":{arg},"action":"snapshot","data":[{row}]}}"#).as_bytes(), 1)
+        };
+        assert_eq!(snapshot(&mut market), Applied::Snapshot);
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Depth);
+        assert_eq!(snapshot(&mut market), Applied::Ignored("sent twice"));
+        assert_eq!(update(&mut market, 97, 5, 50), Applied::Depth, "the venue counts anew");
+        assert_eq!(snapshot(&mut market), Applied::Ignored("sent twice"));
+        assert_eq!(update(&mut market, 5, 6, 50), Applied::Depth);
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
@@ -167,6 +183,17 @@ mod okx {
         assert_eq!(offer(&mut market, 55), SnapshotOutcome::Bridged);
         assert_eq!(top_at(&mut market, 57, 62, 7 * SECOND_NS), Applied::Top);
         assert_eq!((prices(&market), market.top().recv_ns), ((62, 63), 7 * SECOND_NS));
+    }
+
+    #[test]
+    fn a_frame_that_says_that_nothing_changed_makes_a_snapshot_live_that_waits_there() {
+        let mut market = new();
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Buffered);
+        assert_eq!(offer(&mut market, 97), SnapshotOutcome::Waiting);
+        assert_eq!(update(&mut market, 96, 96, 50), Applied::Ignored("older than the frames kept"));
+        assert_eq!(update(&mut market, 97, 97, 50), Applied::Depth);
+        assert_eq!((market.is_live(), market.top().update_id), (true, 97));
+        assert_eq!(update(&mut market, 97, 99, 50), Applied::Depth);
     }
 
     #[test]
@@ -282,10 +309,20 @@ mod bybit {
         book(market, (u, u), kind)
     }
 
-    fn book(market: &mut Market, (u, seq): (u64, u64), kind: &str) -> Applied {
+    fn top(market: &mut Market, seq: u64, recv_ns: i64) -> Applied {
+        let data = format!(r#"{{"s":"BTCUSDT","b":[["99","1"]],"a":[["100","1"]],"u":{seq},"seq":{seq}}}"#);
+        let frame = format!(r#"{{"topic":"orderbook.1.BTCUSDT","ts":1,"type":"snapshot","data":{data},"cts":1}}"#);
+        market.apply(frame.as_bytes(), recv_ns)
+    }
+
+    fn book(market: &mut Market, ids: (u64, u64), kind: &str) -> Applied {
+        book_at(market, ids, kind, 1)
+    }
+
+    fn book_at(market: &mut Market, (u, seq): (u64, u64), kind: &str, recv_ns: i64) -> Applied {
         let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{seq}}}"#);
         let frame = format!(r#"{{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"{kind}","data":{data},"cts":1}}"#);
-        market.apply(frame.as_bytes(), 1)
+        market.apply(frame.as_bytes(), recv_ns)
     }
 
     #[test]
@@ -300,6 +337,39 @@ mod bybit {
             assert!(!market.wants_subscription());
             market.disconnected();
             assert!(!market.wants_subscription());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_sent_twice_steps_no_live_book_back() {
+        let mut market = market(Venue::Bybit, "BTCUSDT");
+        for connection in 0..2 {
+            assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot, "{connection}");
+            assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot, "nothing has happened since");
+            assert_eq!(book(&mut market, (11, 105), "delta"), Applied::Depth);
+            let mut resumed = market.sibling(Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::default())))));
+            assert!(resumed.restore(&market.checkpoint().expect("the book is live")));
+            for market in [&mut market, &mut resumed] {
+                assert_eq!(book(market, (10, 100), "snapshot"), Applied::Ignored("sent twice"));
+                assert_eq!((market.is_live(), market.top().update_id), (true, 105));
+            }
+            assert_eq!(book(&mut market, (12, 106), "delta"), Applied::Depth);
+            assert!(matches!(book(&mut market, (14, 109), "delta"), Applied::Gap { .. }));
+            assert_eq!(book(&mut market, (7, 50), "snapshot"), Applied::Snapshot, "the venue may count anew");
+            assert_eq!(book(&mut market, (8, 51), "delta"), Applied::Depth);
+            market.disconnected();
+        }
+    }
+
+    #[test]
+    fn a_snapshot_in_the_middle_of_the_stream_leaves_a_newer_top_unless_that_is_old_or_the_count_began_anew() {
+        for (seq, recv_ns, shown) in [(103, 2, (99, 105)), (99, 2, (98, 99)), (103, SECOND_NS + 1, (98, 103))] {
+            let mut market = market(Venue::Bybit, "BTCUSDT");
+            assert_eq!(book_at(&mut market, (10, 100), "snapshot", 1), Applied::Snapshot);
+            assert_eq!(top(&mut market, 105, 1), Applied::Top);
+            assert_eq!(book_at(&mut market, (1, seq), "snapshot", recv_ns), Applied::Snapshot);
+            assert_eq!((prices(&market).0, market.top().update_id), shown);
+            assert_eq!(market.top().recv_ns, recv_ns);
         }
     }
 
