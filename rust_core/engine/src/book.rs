@@ -169,6 +169,8 @@ pub struct Book {
     since: Option<Since>,
     /// Frames came that only follow a streamed snapshot, and none did.
     headless: bool,
+    /// A snapshot came on the stream once, wherever else they come from.
+    streamed: bool,
     /// Where the count before this one ended, if the venue ever counted anew.
     old_end: Option<u64>,
 }
@@ -186,6 +188,7 @@ impl Book {
             waiting: None,
             since: None,
             headless: false,
+            streamed: false,
             old_end: None,
         }
     }
@@ -226,11 +229,14 @@ impl Book {
     }
 
     /// Whether only a new subscription can make the book live: it was in doubt, or frames came without the whole book that
-    /// every subscription begins with, and its snapshots come on the stream. A connection that follows a lost one
-    /// subscribes by itself.
+    /// every subscription begins with, and its snapshots come on the stream (or did once, and none was fetched for long).
+    /// A connection that follows a lost one subscribes by itself.
     pub fn wants_subscription(&self) -> bool {
         let in_doubt = self.sync == Sync::Desynced && self.doubt != Doubt::Disconnected;
-        self.snapshots == Snapshots::Streamed && self.sync != Sync::Live && (in_doubt || self.headless)
+        match self.snapshots {
+            Snapshots::Streamed => self.sync != Sync::Live && (in_doubt || self.headless),
+            Snapshots::Fetched => in_doubt && self.streamed && self.pending.is_long(),
+        }
     }
 
     /// Takes one depth frame: absolute quantities, 0 removes.
@@ -319,7 +325,7 @@ impl Book {
     /// Takes a snapshot that came on the stream: the book is this, whatever it was.
     pub fn replace(&mut self, id: u64, version: u64, checksum: Option<i32>, bids: &[Level], asks: &[Level]) -> Change {
         self.pending.clear();
-        (self.waiting, self.since, self.headless) = (None, None, false);
+        (self.waiting, self.since, self.headless, self.streamed) = (None, None, false, true);
         self.live_unless(|sides| {
             sides.load(id, version, bids, asks);
             sides.fault(checksum)

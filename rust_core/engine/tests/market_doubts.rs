@@ -164,6 +164,34 @@ mod okx {
     }
 
     #[test]
+    fn a_book_for_which_no_snapshot_is_fetched_wants_one_on_the_stream_where_those_came_before() {
+        for streamed in [false, true] {
+            let mut market = new();
+            let whole = |market: &mut Market, id: u64| {
+                let sides = r#""asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1""#;
+                let head = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":["#;
+                market.apply(format!(r#"{head}{{{sides},"prevSeqId":-1,"seqId":{id}}}]}}"#).as_bytes(), 1)
+            };
+            if streamed {
+                assert_eq!(whole(&mut market, 90), Applied::Snapshot);
+            } else {
+                update(&mut market, 88, 90, 50);
+                assert_eq!(offer(&mut market, 89), SnapshotOutcome::Bridged);
+            }
+            assert!(matches!(update(&mut market, 99, 100, 50), Applied::Gap { .. }));
+            for id in 101..=149 {
+                assert!(!market.wants_subscription(), "{id}");
+                assert_eq!(update(&mut market, id - 1, id, 50), Applied::Buffered);
+            }
+            assert_eq!((market.wants_snapshot(), market.wants_subscription()), (true, streamed));
+            market.disconnected();
+            assert!(!market.wants_subscription());
+            assert_eq!(whole(&mut market, 200), Applied::Snapshot);
+            assert!(!market.wants_subscription());
+        }
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
