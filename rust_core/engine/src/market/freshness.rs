@@ -61,10 +61,10 @@ impl Ahead {
     /// ended is never reached.
     #[inline]
     pub fn is_outdated(&self, recv_ns: i64) -> bool {
-        recv_ns - self.top_ns >= DEPTH_LAG_NS
+        recv_ns.saturating_sub(self.top_ns) >= DEPTH_LAG_NS
     }
 
     fn in_time(&mut self, recv_ns: i64) -> bool {
-        recv_ns - *self.reached_ns.get_or_insert(recv_ns) < DEPTH_LAG_NS
+        recv_ns.saturating_sub(*self.reached_ns.get_or_insert(recv_ns)) < DEPTH_LAG_NS
     }
 }
