@@ -169,6 +169,8 @@ pub struct Book {
     since: Option<Since>,
     /// Frames came that only follow a streamed snapshot, and none did.
     headless: bool,
+    /// A snapshot came on the stream once, wherever else they come from.
+    streamed: bool,
     /// Where the count before this one ended, if the venue ever counted anew.
     old_end: Option<u64>,
 }
@@ -186,6 +188,7 @@ impl Book {
             waiting: None,
             since: None,
             headless: false,
+            streamed: false,
             old_end: None,
         }
     }
@@ -226,18 +229,21 @@ impl Book {
     }
 
     /// Whether only a new subscription can make the book live: it was in doubt, or frames came without the whole book that
-    /// every subscription begins with, and its snapshots come on the stream. A connection that follows a lost one
-    /// subscribes by itself.
+    /// every subscription begins with, and its snapshots come on the stream (or did once, and none was fetched for long).
+    /// A connection that follows a lost one subscribes by itself.
     pub fn wants_subscription(&self) -> bool {
         let in_doubt = self.sync == Sync::Desynced && self.doubt != Doubt::Disconnected;
-        self.snapshots == Snapshots::Streamed && self.sync != Sync::Live && (in_doubt || self.headless)
+        match self.snapshots {
+            Snapshots::Streamed => self.sync != Sync::Live && (in_doubt || self.headless),
+            Snapshots::Fetched => in_doubt && self.streamed && self.pending.is_long(),
+        }
     }
 
     /// Takes one depth frame: absolute quantities, 0 removes.
     #[inline]
     pub fn apply(&mut self, span: &Span, bids: &[Level], asks: &[Level]) -> Change {
         if span.leads_back() {
-            self.old_end = self.old_end.max(Some(span.first_id - 1));
+            self.old_end = Some(span.first_id - 1);
         }
         if self.sync != Sync::Live {
             return self.collect(span, bids, asks);
@@ -283,7 +289,9 @@ impl Book {
             self.waiting = None;
             return Change::Awaiting;
         }
-        match self.waiting.take_if(|snapshot| span.last_id > snapshot.update_id) {
+        // A frame right behind it may also say that nothing has happened since.
+        let reaches = |at: u64| span.last_id > at || span.first_id == at + 1;
+        match self.waiting.take_if(|snapshot| reaches(snapshot.update_id)) {
             // Binance's prose wants lastUpdateId inside the first frame; real frames also start right after it.
             Some(snapshot) if span.first_id <= snapshot.update_id + 1 => {
                 self.sides = snapshot;
@@ -317,7 +325,7 @@ impl Book {
     /// Takes a snapshot that came on the stream: the book is this, whatever it was.
     pub fn replace(&mut self, id: u64, version: u64, checksum: Option<i32>, bids: &[Level], asks: &[Level]) -> Change {
         self.pending.clear();
-        (self.waiting, self.since, self.headless) = (None, None, false);
+        (self.waiting, self.since, self.headless, self.streamed) = (None, None, false, true);
         self.live_unless(|sides| {
             sides.load(id, version, bids, asks);
             sides.fault(checksum)
@@ -348,11 +356,13 @@ impl Book {
         }
     }
 
-    /// Whether a snapshot that is newer than every frame may only seem so, because it was made before the venue counted
-    /// anew: frames of the new count that reach its id would join it.
+    /// Whether a snapshot that is newer than every frame only seems so, because it was made before the venue counted
+    /// anew: frames of the new count that reach its id would join it. It was made shortly before the end of the old count
+    /// then; one of the new count is about as new as the newest frame.
     fn is_of_old_count(&self, update_id: u64) -> bool {
         let newest = self.pending.last_id().unwrap_or(0);
-        self.old_end.is_some_and(|end| newest < update_id && update_id <= end)
+        let nearer = |end: u64| newest < update_id && update_id <= end && end - update_id <= update_id - newest;
+        self.old_end.is_some_and(nearer)
     }
 
     /// Applies the frames kept, which follow each other without a gap, to `snapshot`.

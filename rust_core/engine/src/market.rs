@@ -41,6 +41,8 @@ pub struct Market {
     was_live: bool,
     /// Version of the book when it was live last; 0 before that on this connection.
     live_version: u64,
+    /// Id and version of the last snapshot that this connection's stream made the book.
+    whole: Option<(u64, u64)>,
 }
 
 impl Market {
@@ -59,6 +61,7 @@ impl Market {
             latency: Arc::default(),
             was_live: false,
             live_version: 0,
+            whole: None,
         }
     }
 
@@ -167,7 +170,7 @@ impl Market {
     pub fn disconnected(&mut self) {
         self.book.desync(Doubt::Disconnected);
         self.drop_top();
-        (self.sequence, self.live_version) = (Sequence::default(), 0);
+        (self.sequence, self.live_version, self.whole) = (Sequence::default(), 0, None);
         self.publish();
     }
 
@@ -220,8 +223,18 @@ impl Market {
     }
 
     fn on_snapshot(&mut self, id: u64, version: u64, checksum: Option<i32>, recv_ns: i64) -> Applied {
+        if self.is_live() && self.whole == Some((id, version)) && version != self.book.version() {
+            return Applied::Ignored("sent twice");
+        }
+        let goes_on = self.is_live() && self.book.version() <= version;
+        if !goes_on || self.ahead.is_outdated(recv_ns) {
+            self.drop_top();
+        }
         let change = self.book.replace(id, version, checksum, &self.scratch.bids, &self.scratch.asks);
-        (self.top.update_id, self.top.recv_ns, self.ahead) = (0, recv_ns, Ahead::reached(recv_ns));
+        self.ahead.reach(recv_ns);
+        self.top.recv_ns = recv_ns;
+        // One without ids looks like every other one.
+        self.whole = (change == Change::Applied && id > 0).then_some((id, version));
         self.publish();
         match change {
             Change::Applied => Applied::Snapshot,
@@ -255,7 +268,8 @@ impl Market {
 
     /// Lets the book's own top, or whichever comes next, be the newest: this one would outrank every one to come.
     fn drop_top(&mut self) {
-        (self.top.update_id, self.ahead) = (0, Ahead::default());
+        self.top.update_id = 0;
+        self.ahead.drop_top();
     }
 
     /// Publishes book and top together; the top is the book's own where that is at least as new.

@@ -101,7 +101,7 @@ pub struct TopOfBook {
 impl TopOfBook {
     /// Nanoseconds since the newest book-stream frame; never negative.
     pub fn age_ns(&self, mono_ns: i64) -> i64 {
-        (mono_ns - self.recv_ns).max(0)
+        mono_ns.saturating_sub(self.recv_ns).max(0)
     }
 
     /// Both sides present and bid below ask.

@@ -163,6 +163,29 @@ fn a_fetched_book_that_is_newer_than_the_stream_waits_for_it() {
 }
 
 #[test]
+fn a_fetched_side_without_a_level_is_known_to_be_empty() {
+    for (ours, empty) in [(3, Side::Buy), (3, Side::Sell), (0, Side::Buy)] {
+        let mut truth = Truth::default();
+        let mut book = live(&mut truth);
+        let (bids, asks) = truth.levels(usize::MAX);
+        let clear =
+            |levels: &[Level], but: usize| levels[but..].iter().map(|l| level(l.price.0, 0)).collect::<Vec<_>>();
+        let left = |side: Side| if side == empty { ours } else { 199 };
+        truth.id += 1;
+        let frame = Span::overlapping(truth.id, truth.id);
+        book.apply(&frame, &clear(&bids, left(Side::Buy)), &clear(&asks, left(Side::Sell)));
+        assert!(book.begin_audit());
+        let (their_bids, their_asks) = if empty == Side::Buy { (&[][..], &asks[..]) } else { (&bids[..], &[][..]) };
+        let audit = book.audit(truth.id, their_bids, their_asks);
+        if ours == 0 {
+            assert_eq!(audit, Audit::Agrees { levels: 100 });
+        } else {
+            assert!(matches!(audit, Audit::Diverged { side, theirs: Qty(0), .. } if side == empty), "{audit:?}");
+        }
+    }
+}
+
+#[test]
 fn without_a_live_book_or_a_beginning_there_is_no_audit() {
     let mut empty = Book::new(Snapshots::Fetched);
     assert!(!empty.begin_audit());

@@ -21,6 +21,9 @@ use truth::{Dialect, Sent, Side, State, Truth};
 
 const USUAL: u64 = 400;
 const STEPS: usize = 60;
+/// No machine has just been started.
+const BEGUN_NS: i64 = 1_000_000_000_000;
+
 fn published() -> Arc<Published> {
     Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::new(Signal::default())))))
 }
@@ -64,6 +67,10 @@ struct World {
     hidden: Option<usize>,
     /// The state that the book showed when it was live last on this connection.
     last_live: Option<usize>,
+    /// It could not know of such a count, on this connection: what its age tells is of the old one.
+    misled: bool,
+    /// The state of the newest top that readers saw of a live book, on this connection.
+    seen: Option<usize>,
     /// How often the book was live at the end of a step.
     lived: u64,
 }
@@ -71,7 +78,8 @@ struct World {
 impl World {
     fn new(dialect: Dialect) -> World {
         let (truth, ours) = (Truth::new(dialect), Ours::new(dialect));
-        World { truth, ours, sent: vec![], now: 0, hidden: None, last_live: None, lived: 0 }
+        let (hidden, last_live, seen) = (None, None, None);
+        World { truth, ours, sent: vec![], now: BEGUN_NS, hidden, last_live, misled: false, seen, lived: 0 }
     }
 
     /// A frame in order: a live book that had everything before it must stay live.
@@ -79,6 +87,9 @@ impl World {
         let live = self.ours.market.is_live() && self.ours.reached == Some(before);
         let applied = self.ours.take(&sent, self.now);
         assert!(!live || self.ours.market.is_live(), "a frame in order ended a live book: {applied:?}\n{}", sent.bytes);
+        let (top, book) = (self.ours.market.top(), self.ours.market.book());
+        let fresh = self.misled || top.recv_ns == self.now || top.update_id > book.version();
+        assert!(!live || fresh, "a frame in order left a live book as old as it was: {applied:?}\n{}", sent.bytes);
         self.ours.reached = Some(sent.state);
         self.sent.push(sent);
     }
@@ -89,7 +100,7 @@ impl World {
         self.ours.reached = None;
         self.truth.sequence = 0;
         self.truth.told = self.truth.states.len() - 1;
-        (self.hidden, self.last_live) = (None, None);
+        (self.hidden, self.last_live, self.misled, self.seen) = (None, None, false, None);
         self.sent.clear();
     }
 
@@ -115,6 +126,7 @@ impl World {
         let crossing = dice.once_in(4);
         if self.last_live.is_none_or(|state| self.truth.counts_begun(state) > 1) {
             self.hidden = self.truth.new_count().or(self.hidden);
+            self.misled |= self.hidden.is_some();
         }
         let sent = self.truth.frame(crossing);
         if crossing {
@@ -177,6 +189,9 @@ impl World {
             self.ours.market.apply(bytes.as_bytes(), self.now);
         }
         let sent = self.truth.frame(false);
+        if dice.once_in(4) {
+            self.top(dice); // it overtakes the frame
+        }
         self.deliver(sent, before);
     }
 
@@ -201,6 +216,7 @@ impl World {
         heir.apply(sent.bytes.as_bytes(), self.now);
         assert!(heir.is_live());
         self.ours.market.take_over(&mut heir);
+        self.seen = None;
         (self.ours.shown, self.ours.reached) = (sent.state, Some(sent.state));
         self.sent = vec![sent];
     }
@@ -216,6 +232,9 @@ impl World {
         if live != self.ours.market.is_live() || before != self.ours.shown || matches!(applied, Applied::Snapshot) {
             self.ours.reached = None;
         }
+        if matches!(applied, Applied::Snapshot) {
+            self.seen = None;
+        }
     }
 
     /// A live book is the truth at the state that it names.
@@ -227,6 +246,7 @@ impl World {
         }
         if !market.is_live() {
             assert_eq!((market.book().bids().len(), market.book().asks().len()), (0, 0), "levels without trust");
+            self.seen = None;
             return;
         }
         self.lived += 1;
@@ -253,13 +273,16 @@ impl World {
             return;
         }
         assert!(at >= named, "the top is older than its book");
+        assert!(self.seen.is_none_or(|seen| seen <= at), "readers of a live book went back: {:?} to {at}", self.seen);
+        // Without ids an old frame that changes nothing cannot be told from the next.
+        self.seen = (self.truth.dialect != Dialect::OkxChecksum).then_some(at);
         let best = (states[at].bids.last_key_value(), states[at].asks.first_key_value());
         let ((bid, bid_size), (ask, ask_size)) = (level(top.bid), level(top.ask));
         assert_eq!((Some((&bid, &bid_size)), Some((&ask, &ask_size))), best, "the top differs from the truth");
     }
 
     fn one(&mut self, dice: &mut Dice) {
-        self.now += 1_000_000;
+        self.now += if dice.once_in(9) { 700_000_000 } else { 1_000_000 };
         match dice.below(20) {
             0 | 1 => self.fault(dice),
             2..=5 if !self.ours.market.is_live() => self.snapshot(dice),

@@ -156,6 +156,16 @@ fn behind_a_silence_only_the_depth_makes_a_book_fresh_as_it_alone_can_show_a_gap
 }
 
 #[test]
+fn a_receive_time_far_from_the_last_one_is_borne() {
+    for (first, second) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN)] {
+        let (mut market, published) = live();
+        assert_eq!(market.apply(&ticker(105, "99", "101"), first), Applied::Top);
+        assert_eq!(market.apply(&depth(102, 103, "", ""), second), Applied::Depth);
+        assert!([i64::MIN, 0, i64::MAX].map(|now| published.top().age_ns(now)).iter().all(|&age| age >= 0));
+    }
+}
+
+#[test]
 fn every_doubt_has_its_name_and_keeps_it_until_the_next() {
     let doubt_after = |frame: &[u8]| {
         let (mut market, published) = live();

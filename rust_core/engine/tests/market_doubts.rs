@@ -118,6 +118,80 @@ mod okx {
     }
 
     #[test]
+    fn behind_a_silence_a_top_of_the_new_count_makes_no_book_fresh_whose_old_top_was_dropped() {
+        let mut market = new();
+        update_at(&mut market, (90, 1000), 50, SECOND_NS);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(top_at(&mut market, 1001, 51, SECOND_NS), Applied::Top);
+        market.apply(br#"{"arg":{"channel":"books""#, SECOND_NS);
+        assert_eq!(update_at(&mut market, (5, 9), 70, SECOND_NS), Applied::Buffered);
+        assert_eq!(offer(&mut market, 7), SnapshotOutcome::Bridged);
+        assert_eq!(top_at(&mut market, 12, 72, 9 * SECOND_NS), Applied::Top);
+        assert_eq!((prices(&market), market.top().recv_ns), ((72, 73), SECOND_NS));
+    }
+
+    #[test]
+    fn after_a_new_count_a_snapshot_a_little_newer_than_the_frames_is_taken_on_every_connection() {
+        let mut market = new();
+        update(&mut market, 90, 1_000_097, 50);
+        assert_eq!(offer(&mut market, 95), SnapshotOutcome::Bridged);
+        assert_eq!(update(&mut market, 1_000_097, 5, 50), Applied::Depth, "the venue counts anew");
+        for connection in 0..2 {
+            market.apply(br#"{"arg":{"channel":"books""#, 1);
+            let base = 100 * (connection + 1);
+            assert_eq!(update(&mut market, base, base + 9, 60), Applied::Buffered);
+            assert_eq!(offer(&mut market, 1_000_095), SnapshotOutcome::TooOld, "asked for before that");
+            assert_eq!(offer(&mut market, base + 12), SnapshotOutcome::Waiting, "{connection}");
+            assert_eq!(update(&mut market, base + 9, base + 14, 60), Applied::Depth);
+            market.disconnected();
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_an_ended_count_that_is_sent_twice_is_not_taken_for_the_book() {
+        let mut market = new();
+        let snapshot = |market: &mut Market| {
+            let row = r#"{"asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1","prevSeqId":-1,"seqId":90}"#;
+            let arg = r#"{"channel":"books","instId":"BTC-USDT"}"#;
+            market.apply(format!(r#"{{"arg":{arg},"action":"snapshot","data":[{row}]}}"#).as_bytes(), 1)
+        };
+        assert_eq!(snapshot(&mut market), Applied::Snapshot);
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Depth);
+        assert_eq!(snapshot(&mut market), Applied::Ignored("sent twice"));
+        assert_eq!(update(&mut market, 97, 5, 50), Applied::Depth, "the venue counts anew");
+        assert_eq!(snapshot(&mut market), Applied::Ignored("sent twice"));
+        assert_eq!(update(&mut market, 5, 6, 50), Applied::Depth);
+    }
+
+    #[test]
+    fn a_book_for_which_no_snapshot_is_fetched_wants_one_on_the_stream_where_those_came_before() {
+        for streamed in [false, true] {
+            let mut market = new();
+            let whole = |market: &mut Market, id: u64| {
+                let sides = r#""asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1""#;
+                let head = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":["#;
+                market.apply(format!(r#"{head}{{{sides},"prevSeqId":-1,"seqId":{id}}}]}}"#).as_bytes(), 1)
+            };
+            if streamed {
+                assert_eq!(whole(&mut market, 90), Applied::Snapshot);
+            } else {
+                update(&mut market, 88, 90, 50);
+                assert_eq!(offer(&mut market, 89), SnapshotOutcome::Bridged);
+            }
+            assert!(matches!(update(&mut market, 99, 100, 50), Applied::Gap { .. }));
+            for id in 101..=149 {
+                assert!(!market.wants_subscription(), "{id}");
+                assert_eq!(update(&mut market, id - 1, id, 50), Applied::Buffered);
+            }
+            assert_eq!((market.wants_snapshot(), market.wants_subscription()), (true, streamed));
+            market.disconnected();
+            assert!(!market.wants_subscription());
+            assert_eq!(whole(&mut market, 200), Applied::Snapshot);
+            assert!(!market.wants_subscription());
+        }
+    }
+
+    #[test]
     fn a_late_top_of_an_ended_count_gives_way_to_the_book_after_a_second_and_ends_its_freshness() {
         let mut market = new();
         update(&mut market, 90, 1000, 50);
@@ -137,6 +211,17 @@ mod okx {
         assert_eq!(offer(&mut market, 55), SnapshotOutcome::Bridged);
         assert_eq!(top_at(&mut market, 57, 62, 7 * SECOND_NS), Applied::Top);
         assert_eq!((prices(&market), market.top().recv_ns), ((62, 63), 7 * SECOND_NS));
+    }
+
+    #[test]
+    fn a_frame_that_says_that_nothing_changed_makes_a_snapshot_live_that_waits_there() {
+        let mut market = new();
+        assert_eq!(update(&mut market, 90, 97, 50), Applied::Buffered);
+        assert_eq!(offer(&mut market, 97), SnapshotOutcome::Waiting);
+        assert_eq!(update(&mut market, 96, 96, 50), Applied::Ignored("older than the frames kept"));
+        assert_eq!(update(&mut market, 97, 97, 50), Applied::Depth);
+        assert_eq!((market.is_live(), market.top().update_id), (true, 97));
+        assert_eq!(update(&mut market, 97, 99, 50), Applied::Depth);
     }
 
     #[test]
@@ -184,6 +269,19 @@ mod binance {
             assert!(matches!(ticker(&mut market, 11 + tenth as u64, recv_ns), Applied::Ignored(_)));
             assert!(market.top().recv_ns < 2 * SECOND_NS, "{tenth}");
         }
+    }
+
+    #[test]
+    fn a_top_that_came_before_the_book_was_live_is_not_given_up_for_an_older_book() {
+        let (mut market, now) = (market(Venue::Binance, "BTCUSDT"), 3_600 * SECOND_NS);
+        assert_eq!(ticker(&mut market, 15, now), Applied::Top);
+        assert_eq!(depth(&mut market, 9, 11, now + 1), Applied::Buffered);
+        assert_eq!(offer(&mut market, 10), SnapshotOutcome::Bridged);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 100), 15));
+        assert_eq!(depth(&mut market, 12, 13, now + 2), Applied::Depth);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 100), 15), "the book is at 13");
+        assert_eq!(depth(&mut market, 14, 14, now + SECOND_NS), Applied::Depth);
+        assert_eq!((prices(&market), market.top().update_id), ((99, 101), 14), "it is not reached");
     }
 
     #[test]
@@ -239,10 +337,20 @@ mod bybit {
         book(market, (u, u), kind)
     }
 
-    fn book(market: &mut Market, (u, seq): (u64, u64), kind: &str) -> Applied {
+    fn top(market: &mut Market, seq: u64, recv_ns: i64) -> Applied {
+        let data = format!(r#"{{"s":"BTCUSDT","b":[["99","1"]],"a":[["100","1"]],"u":{seq},"seq":{seq}}}"#);
+        let frame = format!(r#"{{"topic":"orderbook.1.BTCUSDT","ts":1,"type":"snapshot","data":{data},"cts":1}}"#);
+        market.apply(frame.as_bytes(), recv_ns)
+    }
+
+    fn book(market: &mut Market, ids: (u64, u64), kind: &str) -> Applied {
+        book_at(market, ids, kind, 1)
+    }
+
+    fn book_at(market: &mut Market, (u, seq): (u64, u64), kind: &str, recv_ns: i64) -> Applied {
         let data = format!(r#"{{"s":"BTCUSDT","b":[["98","1"]],"a":[["101","1"]],"u":{u},"seq":{seq}}}"#);
         let frame = format!(r#"{{"topic":"orderbook.200.BTCUSDT","ts":1,"type":"{kind}","data":{data},"cts":1}}"#);
-        market.apply(frame.as_bytes(), 1)
+        market.apply(frame.as_bytes(), recv_ns)
     }
 
     #[test]
@@ -257,6 +365,39 @@ mod bybit {
             assert!(!market.wants_subscription());
             market.disconnected();
             assert!(!market.wants_subscription());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_sent_twice_steps_no_live_book_back() {
+        let mut market = market(Venue::Bybit, "BTCUSDT");
+        for connection in 0..2 {
+            assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot, "{connection}");
+            assert_eq!(book(&mut market, (10, 100), "snapshot"), Applied::Snapshot, "nothing has happened since");
+            assert_eq!(book(&mut market, (11, 105), "delta"), Applied::Depth);
+            let mut resumed = market.sibling(Arc::new(Published::new(Arc::new(CrossWatch::new(Arc::default())))));
+            assert!(resumed.restore(&market.checkpoint().expect("the book is live")));
+            for market in [&mut market, &mut resumed] {
+                assert_eq!(book(market, (10, 100), "snapshot"), Applied::Ignored("sent twice"));
+                assert_eq!((market.is_live(), market.top().update_id), (true, 105));
+            }
+            assert_eq!(book(&mut market, (12, 106), "delta"), Applied::Depth);
+            assert!(matches!(book(&mut market, (14, 109), "delta"), Applied::Gap { .. }));
+            assert_eq!(book(&mut market, (7, 50), "snapshot"), Applied::Snapshot, "the venue may count anew");
+            assert_eq!(book(&mut market, (8, 51), "delta"), Applied::Depth);
+            market.disconnected();
+        }
+    }
+
+    #[test]
+    fn a_snapshot_in_the_middle_of_the_stream_leaves_a_newer_top_unless_that_is_old_or_the_count_began_anew() {
+        for (seq, recv_ns, shown) in [(103, 2, (99, 105)), (99, 2, (98, 99)), (103, SECOND_NS + 1, (98, 103))] {
+            let mut market = market(Venue::Bybit, "BTCUSDT");
+            assert_eq!(book_at(&mut market, (10, 100), "snapshot", 1), Applied::Snapshot);
+            assert_eq!(top(&mut market, 105, 1), Applied::Top);
+            assert_eq!(book_at(&mut market, (1, seq), "snapshot", recv_ns), Applied::Snapshot);
+            assert_eq!((prices(&market).0, market.top().update_id), shown);
+            assert_eq!(market.top().recv_ns, recv_ns);
         }
     }
 

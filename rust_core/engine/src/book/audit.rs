@@ -113,11 +113,11 @@ impl Book {
     }
 }
 
-/// Compares the best levels of a side that are not worse than `worst`, the last that the fetched book knew; returns how
-/// many, or the first difference.
+/// Compares the best levels of a side that are not worse than `worst`, the last that the fetched book knew (one that
+/// knew none was empty there); returns how many, or the first difference.
 fn compare(side: Side, worst: Option<Level>, ours: &Ladder, theirs: &Ladder) -> Result<usize, Audit> {
-    let Some(worst) = worst else { return Ok(0) };
-    let known = |level: &Level| level.price.0 * side.sign() >= worst.price.0 * side.sign();
+    let known =
+        |level: &Level| worst.is_none_or(|worst: Level| level.price.0 * side.sign() >= worst.price.0 * side.sign());
     let mut ours = ours.best_first().take_while(known).take(DEPTH);
     let mut theirs = theirs.best_first().take_while(known).take(DEPTH);
     let mut levels = 0;

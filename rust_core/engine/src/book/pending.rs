@@ -9,6 +9,8 @@ use crate::wire::Span;
 const MAX_FRAMES: usize = 15_000;
 /// Most levels kept over all frames (16 bytes each).
 const MAX_KEPT_LEVELS: usize = 1_000_000;
+/// Frames for which a snapshot should have been fetched by now (five seconds at ten a second).
+const LONG: usize = 50;
 
 /// One depth frame.
 #[derive(Debug)]
@@ -34,6 +36,11 @@ pub(super) struct Pending {
 impl Pending {
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// Whether no snapshot has met them for long.
+    pub fn is_long(&self) -> bool {
+        self.frames.len() >= LONG
     }
 
     pub fn first_id(&self) -> Option<u64> {

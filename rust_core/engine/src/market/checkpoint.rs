@@ -30,6 +30,9 @@ struct Checkpoint {
     #[serde(default)]
     ahead_top_ns: i64,
     next_sequence: Option<u64>,
+    /// Absent in older recordings: the snapshot would then be taken twice.
+    #[serde(default)]
+    whole: Option<(u64, u64)>,
     /// Absent in older recordings: the book then counts as whole.
     #[serde(default)]
     edges: (Option<Price>, Option<Price>),
@@ -64,6 +67,7 @@ impl Market {
             ahead_version: self.ahead.version,
             ahead_top_ns: self.ahead.top_ns,
             next_sequence: self.sequence.next,
+            whole: self.whole,
             edges: self.book.edges(),
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
@@ -101,7 +105,7 @@ impl Market {
         self.top.recv_ns = made.recv_ns;
         self.ahead =
             Ahead { reached_ns: made.ahead_reached_ns, version: made.ahead_version, top_ns: made.ahead_top_ns };
-        self.sequence = Sequence::at(made.next_sequence);
+        (self.sequence, self.whole) = (Sequence::at(made.next_sequence), made.whole);
         self.was_live |= first;
         self.publish();
         if first {

@@ -34,7 +34,7 @@ impl Market {
         assert!(self.venue == heir.venue && self.symbol == heir.symbol, "a market is taken over by its like");
         std::mem::swap(&mut self.book, &mut heir.book);
         (self.top, self.ahead, self.sequence) = (heir.top, heir.ahead, heir.sequence);
-        self.live_version = heir.live_version;
+        (self.live_version, self.whole) = (heir.live_version, heir.whole);
         self.recall_doubt(heir.book.doubt());
         self.counters.add_frames(&heir.counters);
         self.counters.takeovers.add(1);

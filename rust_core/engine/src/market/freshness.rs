@@ -18,9 +18,14 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// A book that was whole at `recv_ns`, with nothing ahead of it.
-    pub fn reached(recv_ns: i64) -> Ahead {
-        Ahead { reached_ns: Some(recv_ns), ..Ahead::default() }
+    /// There is nothing that the depth must reach since `recv_ns`. A newer top is as old as it was.
+    pub fn reach(&mut self, recv_ns: i64) {
+        (self.reached_ns, self.version) = (Some(recv_ns), 0);
+    }
+
+    /// No top is ahead any more. The depth is as silent as it was.
+    pub fn drop_top(&mut self) {
+        (self.version, self.top_ns) = (0, 0);
     }
 
     /// A top of `version`, while the depth book is at `depth` (0 unless live). True if it makes the book fresh.
@@ -46,7 +51,7 @@ impl Ahead {
             Change::Applied if depth < self.version => {}
             Change::Applied => (self.reached_ns, self.version) = (Some(recv_ns), top),
             // Without a live book there is nothing to reach: the stream is there.
-            Change::Buffered | Change::Awaiting => *self = Ahead::reached(recv_ns),
+            Change::Buffered | Change::Awaiting => self.reach(recv_ns),
             _ => return false,
         }
         change != Change::Awaiting && self.in_time(recv_ns)
@@ -56,10 +61,10 @@ impl Ahead {
     /// ended is never reached.
     #[inline]
     pub fn is_outdated(&self, recv_ns: i64) -> bool {
-        recv_ns - self.top_ns >= DEPTH_LAG_NS
+        recv_ns.saturating_sub(self.top_ns) >= DEPTH_LAG_NS
     }
 
     fn in_time(&mut self, recv_ns: i64) -> bool {
-        recv_ns - *self.reached_ns.get_or_insert(recv_ns) < DEPTH_LAG_NS
+        recv_ns.saturating_sub(*self.reached_ns.get_or_insert(recv_ns)) < DEPTH_LAG_NS
     }
 }
