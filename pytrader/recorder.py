@@ -188,8 +188,10 @@ class Recorder:
                 self._writer is not None and path == self._writer.path
             ):
                 return
-            if self._sums.pop(path.name, None) is not None:
-                write_sums(self.folder, self._sums)  # first: a sum without its segment would look like damage
+            rest = {name: value for name, value in self._sums.items() if name != path.name.removesuffix(".part")}
+            if rest != self._sums:
+                write_sums(self.folder, rest)  # first: a sum without its segment would look like damage
+                self._sums = rest
             path.unlink()
             total -= size
             self._log.info("Recorder: %s is gone: the recording keeps to its size", path)
