@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -143,6 +144,20 @@ def test_speed_is_that_of_the_frames_that_were_read(rotated):
     assert f"{10**9 // played.frames} ns a frame" in describe(stand_in, played.frames)
     played.replay = stand_in
     assert f"{10**9 // played.frames} ns a frame" in describe_recording(played)
+
+
+@pytest.mark.parametrize("cannot", ["write the sums", "take it away"])
+def test_segment_that_the_bound_could_not_take_away_is_no_damage(tmp_path, monkeypatch, cannot):
+    """The disk refuses while the only whole segment goes; or a kill comes then."""
+    recording = begun(tmp_path, max_mb=8)
+    recording.feed(ticks(11, 3_000), every=500)
+    recording.recorder._max_bytes = 1
+    step = (Path, "unlink") if cannot == "take it away" else (recorder, "write_sums")
+    with monkeypatch.context() as bad:
+        bad.setattr(*step, lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        recording.recorder._attempt(recording.recorder._keep_to_the_bound)
+    assert play(recording.folder).frames > 1_000
+    recording.end()
 
 
 @pytest.mark.parametrize("which", ["frames", "snapshot", "times"])
