@@ -23,7 +23,7 @@ from pytrader.lines import Market, line_of
 from pytrader.opening import bps, recover
 from pytrader.orders import CommandError, is_blank, parse
 from pytrader.paper import RULES, SECOND_NS, PaperDesk
-from pytrader.recording import ReplayError, frames, open_lines, read_bytes
+from pytrader.recording import ReplayError, frames, open_lines, read_bytes, sound
 from pytrader.venues import VENUES
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def read_orders(path: Path) -> Script:
     """Read a script of orders and cancels; UsageError names the line that is none. Blank lines and # do nothing."""
     script = Script([], [])
     with open_lines(path) as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(sound(lines), 1):
             try:
                 text = line.decode()
                 if is_blank(text):

@@ -5,25 +5,24 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from array import array
 from bisect import bisect_right
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pytrader.playback import play
+from pytrader.playback import play, taken_away
 from pytrader.recording import ReplayError, frames, open_lines
 from pytrader.replay import replay_files
 from pytrader.segments import recordings_in
+from pytrader.tally import Peak, Tally
 from pytrader.venues import VENUES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytrader.segments import Record
 
@@ -32,6 +31,7 @@ WINDOWS = (("second", SECOND_NS), ("100_ms", 100_000_000), ("10_ms", 10_000_000)
 EDGES = [mantissa * 10**power for power in range(4, 11) for mantissa in (1, 3)]  # 10 µs to 30 s
 BAR = 40
 NEVER_NS = 2**62  # later than any time
+LATEST_NS = 8 * 10**18  # newest event time that is believed, UTC: the year 2223
 UTC_SINCE_NS = 10**17  # a receive time above it is UTC (1973 and later), one below it a monotonic clock's
 COUNTS = (
     "gaps",
@@ -51,34 +51,59 @@ NO_MATPLOTLIB = "--png needs matplotlib, which is an extra: pip install 'pytrade
 
 @dataclass(slots=True)
 class Seen:
-    """What is kept of each frame while a recording is read. Times are UTC ns where the recording knows UTC."""
+    """What is counted of each frame while a recording is read, in memory that does not grow with it.
+
+    Times are UTC ns where the recording knows UTC.
+    """
 
     event_ns: Callable[[bytes], int | None] | None = None
     offset_ns: int | None = None  # from receive times to UTC; None when that is not known
-    times: array[int] = field(default_factory=lambda: array("q"))
-    lags: array[int] = field(default_factory=lambda: array("q"))
-    breaks: list[int] = field(default_factory=list)  # frames before which something was not recorded
-    before: dict[str, int] = field(default_factory=dict)  # the book's counts when the recording begins
-    segment: int = 0
+    frames: int = 0
     size: int = 0
     timed: bool = True
+    first_ns: int = 0
+    last_ns: int | None = None  # of the frame before, unless something was not recorded since
+    lasted_ns: int = 0
+    silences: Tally = field(default_factory=Tally)
+    between: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    lags: Tally = field(default_factory=Tally)
+    seconds: Tally = field(default_factory=Tally)  # in which each frame came, since the first
+    peaks: dict[str, Peak] = field(default_factory=lambda: {name: Peak(width) for name, width in WINDOWS})
+    before: dict[str, int] = field(default_factory=dict)  # the book's counts when the recording begins
+    segment: int = 0
     streams: dict[str, list[int]] = field(default_factory=dict)  # frames, bytes, last time, longest silence
 
     def take(self, frame: bytes, recv_ns: int | None) -> None:
         """Count one frame."""
         self.size += len(frame)
-        self.timed &= recv_ns is not None
         at_ns = (recv_ns or 0) + (self.offset_ns or 0)
-        self.times.append(at_ns)
         row = self.streams.setdefault(stream_of(frame), [0, 0, at_ns, 0])
         row[0] += 1
         row[1] += len(frame)
         row[3] = max(row[3], at_ns - row[2])
         row[2] = at_ns
-        if recv_ns is not None and self.offset_ns is not None and self.event_ns is not None:
+        if recv_ns is None:
+            self.timed = False
+        else:
+            self._time(frame, at_ns)
+        self.frames += 1
+
+    def _time(self, frame: bytes, at_ns: int) -> None:
+        if not self.frames:
+            self.first_ns = at_ns
+        if self.last_ns is not None:
+            self.lasted_ns += at_ns - self.last_ns
+            silence_ns = max(0, at_ns - self.last_ns)
+            self.silences.add(silence_ns)
+            self.between[bisect_right(EDGES, silence_ns)] += 1
+        self.last_ns = at_ns
+        self.seconds.add((at_ns - self.first_ns) // SECOND_NS)
+        for peak in self.peaks.values():
+            peak.add(at_ns)
+        if self.offset_ns is not None and self.event_ns is not None:
             sent_ns = self.event_ns(frame)
-            if sent_ns is not None:
-                self.lags.append(at_ns - sent_ns)
+            if sent_ns is not None and 0 <= sent_ns <= LATEST_NS:
+                self.lags.add(at_ns - sent_ns)
 
     def note(self, record: Record) -> None:
         """Take one record of a folder; a new run brings its own clock."""
@@ -88,7 +113,7 @@ class Seen:
             self._begin(record.kind, orjson.loads(record.payload))
         elif record.kind == "lost":
             self._break()
-        elif record.kind == "book" and not self.times:
+        elif record.kind == "book" and not self.frames and not self.before:
             self.before = orjson.loads(record.payload)["counters"]
 
     def _begin(self, kind: str, facts: dict[str, Any]) -> None:
@@ -105,7 +130,9 @@ class Seen:
 
     def _break(self) -> None:
         """Begin anew: the time since the last frame is no silence, as nobody wrote down what came in it."""
-        self.breaks.append(len(self.times))
+        self.last_ns = None
+        for peak in self.peaks.values():
+            peak.begin_anew()
         for row in self.streams.values():
             row[2] = NEVER_NS
 
@@ -158,7 +185,7 @@ def _of_file(arguments: argparse.Namespace) -> tuple[dict[str, Any], Seen]:
         lines = stack.enter_context(open_lines(arguments.source))
         times = None if arguments.recv_ns is None else stack.enter_context(open_lines(arguments.recv_ns))
         for frame, recv_ns in frames(lines, times):
-            if not seen.times and recv_ns is not None and recv_ns > UTC_SINCE_NS:
+            if not seen.frames and recv_ns is not None and recv_ns > UTC_SINCE_NS:
                 seen.offset_ns = 0
             seen.take(frame, recv_ns)
     return {**report(seen, replay.counters()), "market": f"{venue} {symbol}"}, seen
@@ -179,75 +206,49 @@ def stream_of(frame: bytes) -> str:
 
 def report(seen: Seen, counters: dict[str, int]) -> dict[str, Any]:
     """Return the figures: rates in frames, times in ns; None where the recording has no receive times."""
-    times = seen.times
-    spans = _spans(seen)
-    lasted_ns = sum(times[end - 1] - times[start] for start, end in spans)
-    silences = _silences(seen)
-    timed = seen.timed and len(times) > 0
+    timed = seen.timed and seen.frames > 0
+    lasted_ns = seen.lasted_ns
     return {
-        "frames": len(times),
+        "frames": seen.frames,
         "bytes": seen.size,
         "lasted_ns": lasted_ns if timed else None,
-        "mean_per_second": round(len(times) * SECOND_NS / lasted_ns, 1) if timed and lasted_ns else None,
-        "peaks": {name: max(peak(times[a:b], width) for a, b in spans) for name, width in WINDOWS} if timed else None,
-        "silence_ns": max(silences, default=0) if timed else None,
+        "mean_per_second": round(seen.frames * SECOND_NS / lasted_ns, 1) if timed and lasted_ns else None,
+        "peaks": {name: peak.most for name, peak in seen.peaks.items()} if timed else None,
+        "silence_ns": seen.silences.most if timed else None,
         "streams": {
             name: {"frames": row[0], "bytes": row[1], "silence_ns": row[3] if timed else None}
             for name, row in sorted(seen.streams.items())
         },
         **{name: counters[name] - seen.before.get(name, 0) for name in COUNTS},
-        "inter_arrival_ns": histogram(silences) if timed else None,
-        "lag_ns": {**_quantiles(seen.lags), "beyond_least": histogram(_beyond_least(seen.lags))} if seen.lags else None,
+        "inter_arrival_ns": edged(seen.between) if timed else None,
+        "lag_ns": {**_quantiles(seen.lags), "beyond_least": histogram(_beyond_least(seen.lags))}
+        if seen.lags.count
+        else None,
     }
 
 
-def _spans(seen: Seen) -> list[tuple[int, int]]:
-    """Return the frames that nothing is missing between, as (first, behind last)."""
-    marks = sorted({0, len(seen.times), *seen.breaks})
-    return list(pairwise(marks))
-
-
-def _silences(seen: Seen) -> array[int]:
-    """Return the time before each frame but the first of its span, ns."""
-    found = array("q")
-    for start, end in _spans(seen):
-        found.extend(max(0, seen.times[at] - seen.times[at - 1]) for at in range(start + 1, end))
-    return found
-
-
-def peak(times: Sequence[int], width_ns: int) -> int:
-    """Return the most frames in any time of `width_ns`."""
-    most = start = 0
-    for end, at_ns in enumerate(times):
-        while times[start] <= at_ns - width_ns:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
-
-
-def histogram(values: Sequence[int]) -> list[tuple[int | None, int]]:
+def edged(counts: Sequence[int]) -> list[tuple[int | None, int]]:
     """Return (upper edge in ns, None above the last; how many values are below it and not below the one before)."""
-    counts = [0] * (len(EDGES) + 1)
-    for value in values:
-        counts[bisect_right(EDGES, value)] += 1
     return list(zip([*EDGES, None], counts, strict=True))
 
 
-def _beyond_least(lags: Sequence[int]) -> list[int]:
+def histogram(rows: Iterable[tuple[int, int]]) -> list[tuple[int | None, int]]:
+    """Return the histogram of values in ns, each with how often it came; see `edged`."""
+    counts = [0] * (len(EDGES) + 1)
+    for value, count in rows:
+        counts[bisect_right(EDGES, value)] += count
+    return edged(counts)
+
+
+def _beyond_least(lags: Tally) -> list[tuple[int, int]]:
     """Return each lag less the least: what is left has nothing of the difference between the two clocks."""
-    least = min(lags, default=0)
-    return [lag - least for lag in lags]
+    return [(lag - lags.least, count) for lag, count in lags.rows()]
 
 
-def _quantiles(values: Sequence[int]) -> dict[str, int]:
-    row = sorted(values)
-    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-    return {
-        "count": len(row),
-        "min": row[0],
-        **{name: row[min(len(row) - 1, int(part * len(row)))] for name, part in at.items()},
-        "max": row[-1],
-    }
+def _quantiles(values: Tally) -> dict[str, int]:
+    names = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
+    found = zip(names, values.quantiles(list(names.values())), strict=True)
+    return {"count": values.count, "min": values.least, **dict(found), "max": values.most, "step_ns": values.step}
 
 
 def describe(row: dict[str, Any]) -> str:
@@ -255,7 +256,8 @@ def describe(row: dict[str, Any]) -> str:
     lines = [f"Market    {row['market']}", f"Frames    {row['frames']}, {row['bytes']} bytes"]
     if row["peaks"] is not None:
         peaks = ", ".join(f"{count} in {name.replace('_', ' ')}" for name, count in row["peaks"].items())
-        lines += [f"Rate      {row['mean_per_second']} a second over {duration(row['lasted_ns'])}; peaks: {peaks}"]
+        mean = "unknown" if row["mean_per_second"] is None else f"{row['mean_per_second']} a second"
+        lines += [f"Rate      {mean} over {duration(row['lasted_ns'])}; peaks: {peaks}"]
         lines += [f"Silence   {duration(row['silence_ns'])} at most"]
     for name, stream in row["streams"].items():
         silence = "" if stream["silence_ns"] is None else f", silent for {duration(stream['silence_ns'])} at most"
@@ -265,7 +267,8 @@ def describe(row: dict[str, Any]) -> str:
         lines.append(
             f"Recorded  {row['runs']} runs, {row['connections']} connections, {row['lost_records']} records lost"
         )
-        lines += [f"Oldest    {row['oldest_gone']} segments are gone: record_max_mb"] if row["oldest_gone"] else []
+        taken = taken_away(row["oldest_gone"], row["missing"])
+        lines += [f"Oldest    {taken} segments are gone: record_max_mb"] if taken else []
         lines += [f"Torn      {name}" for name in row["torn"]] + [f"Missing   {number}" for number in row["missing"]]
     if row["inter_arrival_ns"] is not None:
         lines += ["Time between two frames", *bars(row["inter_arrival_ns"])]
@@ -308,14 +311,18 @@ def draw(rows: Sequence[tuple[dict[str, Any], Seen]], path: Path) -> None:
     figure = figures.Figure(figsize=(15, 4 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 3, squeeze=False)
     for (row, seen), (rate, between, lag) in zip(rows, axes, strict=True):
-        first_ns = seen.times[0] if seen.times else 0
-        seconds = [(at_ns - first_ns) // SECOND_NS for at_ns in seen.times] if seen.timed else []
-        rate.hist(seconds, bins=max(1, min(600, max(seconds, default=0) + 1)))
+        values, weights = _columns(seen.seconds.rows() if seen.timed else [])
+        rate.hist(values, weights=weights, bins=max(1, min(600, seen.seconds.most + 1)))
         rate.set(title=f"{row['market']}: frames over time", xlabel="s")
-        for axis, title, values in (
-            (between, "time between two frames", _silences(seen) if seen.timed else []),
+        for axis, title, rows_ns in (
+            (between, "time between two frames", seen.silences.rows() if seen.timed else []),
             (lag, "lag beyond the least", _beyond_least(seen.lags)),
         ):
-            axis.hist([value / 1e6 for value in values], bins=100, log=True)
+            values, weights = _columns(rows_ns)
+            axis.hist([value / 1e6 for value in values], weights=weights, bins=100, log=True)
             axis.set(title=title, xlabel="ms")
     figure.savefig(path, format="png", dpi=100)
+
+
+def _columns(rows: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    return [value for value, _ in rows], [count for _, count in rows]

@@ -12,7 +12,7 @@ from pytrader.recording import ReplayError
 from pytrader.segments import Record, Segment, damaged, missing_of, records, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FORMAT = 1
@@ -56,10 +56,10 @@ class Played:
 
     def notes(self) -> list[str]:
         """Return what was found, for a person."""
-        number = self.files[0].number
+        taken = taken_away(self.files[0].number - 1, self.missing)
         lines = [f"Recorded  {len(self.files)} segments, {self.runs} runs, {self.connections} connections"]
-        if number > 1:
-            lines.append(f"Oldest    segments 1 to {number - 1} are gone: the recording keeps to record_max_mb")
+        if taken:
+            lines.append(f"Oldest    segments 1 to {taken} are gone: the recording keeps to record_max_mb")
         if self.lost:
             lines.append(
                 f"Lost      {self.lost} records in {self.lost_places} places: the book is unsynced behind each"
@@ -67,6 +67,11 @@ class Played:
         lines += [f"Torn      {name}: read up to its last whole record" for name in self.torn]
         lines += [f"Missing   segment {number}: the book is unsynced from there" for number in self.missing]
         return lines
+
+
+def taken_away(oldest_gone: int, missing: Sequence[int]) -> int:
+    """Return how many of the oldest segments that are gone the size bound took away: those `missing` it did not."""
+    return min([oldest_gone + 1, *missing]) - 1
 
 
 def play(folder: Path, tops: IO[str] | None = None, each: Callable[[Record], None] | None = None) -> Played:

@@ -188,11 +188,19 @@ class Recorder:
                 self._writer is not None and path == self._writer.path
             ):
                 return
-            if self._sums.pop(path.name, None) is not None:
-                write_sums(self.folder, self._sums)  # first: a sum without its segment would look like damage
-            path.unlink()
+            self._take_away(path)
             total -= size
             self._log.info("Recorder: %s is gone: the recording keeps to its size", path)
+
+    def _take_away(self, path: Path) -> None:
+        """Delete a segment; wherever that is cut short, what is left of it reads as whole or torn, not as damaged."""
+        name = path.name.removesuffix(".part")
+        torn = path.rename(path.with_name(f"{name}.part"))
+        rest = {known: value for known, value in self._sums.items() if known != name}
+        if rest != self._sums:
+            write_sums(self.folder, rest)  # first: a sum without its segment would look like damage
+            self._sums = rest
+        torn.unlink()
 
 
 def _record(kind: str, recv_ns: int, connection: int, payload: bytes) -> bytes:

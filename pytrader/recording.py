@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 READ_BYTES = 4 << 20
 """Lines are fed in blocks of about this many bytes."""
 
+TIME_MAX = 2**63 - 1
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -23,9 +24,10 @@ class ReplayError(Exception):
 
 def blocks(lines: IO[bytes], times: IO[bytes] | None) -> Iterator[tuple[bytes, list[int]]]:
     """Yield whole lines in large blocks, each with its frames' receive times; the two must have the same length."""
+    received = None if times is None else _receive_times(times)
     while read := _lines(lines):
         block = [line for line in read if line.strip()]
-        stamps = [] if times is None else [int(line) for line in islice(times, len(block))]
+        stamps = [] if received is None else list(islice(received, len(block)))
         if times is not None and len(stamps) != len(block):
             raise ReplayError(f"fewer receive times than frames in {times.name}")
         yield b"".join(block), stamps
@@ -38,6 +40,23 @@ def _lines(lines: IO[bytes]) -> list[bytes]:
         return lines.readlines(READ_BYTES)
     except zlib.error as error:  # gzip turns other damage into an OSError or EOFError, and lets this pass
         raise ReplayError(f"{lines.name} is damaged: {error}") from None
+
+
+def sound(lines: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file. Raises ReplayError where its gzip is damaged."""
+    try:
+        yield from lines
+    except zlib.error as error:
+        raise ReplayError(f"{lines.name} is damaged: {error}") from None
+
+
+def _receive_times(times: IO[bytes]) -> Iterator[int]:
+    for number, line in enumerate(sound(times), 1):
+        digits = line.strip()
+        if not digits.removeprefix(b"-").isdigit() or not -TIME_MAX <= (at_ns := int(digits)) <= TIME_MAX:
+            text = digits[:40].decode("ascii", "backslashreplace")
+            raise ReplayError(f"{times.name}, line {number}: {text!r} is no receive time; give ns, one a line")
+        yield at_ns
 
 
 def open_lines(path: Path) -> IO[bytes]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SUMS = "SHA256SUMS"
 WHOLE, TORN = ".rec.gz", ".rec.gz.part"
 READ_BYTES = 1 << 20
+HEAD_MAX = 80  # no record begins with more bytes of kind and numbers
 GZIP = 31  # zlib's word for a gzip stream of the largest window
 _NAME = re.compile(r"([0-9]{6,9})(\.rec\.gz(?:\.part)?)")
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  ([0-9]{6,9}\.rec\.gz)")
@@ -57,7 +58,7 @@ class Segment:
 
         Raises ReplayError for a whole segment that is not what was written; a torn one just ends.
         """
-        raw = self.path.read_bytes()
+        raw = self._raw()
         if self.sum is not None and hashlib.sha256(raw).hexdigest() != self.sum:
             raise damaged(self.path, f"its checksum is not the one in {SUMS}")
         unpack = zlib.decompressobj(GZIP)
@@ -71,6 +72,15 @@ class Segment:
                 yield _until_it_breaks(before, part)
                 return
             yield text
+
+    def _raw(self) -> bytes:
+        """Return the file's bytes, also if it has become whole since it was listed."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            if self.path.name.endswith(WHOLE):
+                raise
+            return self.path.with_name(self.path.name.removesuffix(".part")).read_bytes()
 
 
 def _until_it_breaks(unpack: zlib._Decompress, part: bytes) -> bytes:
@@ -109,10 +119,10 @@ def segments(folder: Path) -> list[Segment]:
 
     Whole segments older than every sum are those that the size bound was taking away.
     """
-    sums = read_sums(folder)
+    files, sums = numbered(folder), read_sums(folder)  # in this order: one that becomes whole between has its sum
     first = min(map(_number, sums), default=0)
     made: dict[int, Segment] = {}
-    for number, path in numbered(folder):
+    for number, path in files:
         name = path.name.removesuffix(".part")
         whole = path.name == name
         if whole and name not in sums and number > first:
@@ -129,10 +139,10 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
 
 
 def missing_of(folder: Path, files: Sequence[Segment]) -> list[int]:
-    """Return the numbers, above the first of `files`, that are not among them: left out, or named in the sums alone."""
+    """Return the numbers that are not among `files`: left out between them, or named in the sums alone."""
     there = {file.number for file in files}
-    last = max([*there, *map(_number, read_sums(folder))])
-    return [number for number in range(min(there), last + 1) if number not in there]
+    known = {*there, *map(_number, read_sums(folder))}
+    return [number for number in range(min(known), max(known) + 1) if number not in there]
 
 
 def next_number(folder: Path, sums: Mapping[str, str]) -> int:
@@ -161,7 +171,7 @@ def recordings_in(folder: Path) -> list[Path]:
 
 
 def records(text: bytes) -> tuple[list[Record], bytes]:
-    """Return the whole records at the start of `text`, and what is left. Raises ValueError for what is none."""
+    """Return the whole records at the start of `text`, and what is left. Raises ValueError if it begins with none."""
     found: list[Record] = []
     at = 0
     while (head := _HEAD.match(text, at)) is not None:
@@ -169,10 +179,10 @@ def records(text: bytes) -> tuple[list[Record], bytes]:
         if end >= len(text):
             return found, text[at:]
         if text[end] != 0x0A:
-            raise ValueError("not a record of a recording")
+            break
         found.append(Record(head[1].decode(), int(head[2]), int(head[3]), text[head.end() : end]))
         at = end + 1
-    if len(text) - at > 80:
+    if not found and (head is not None or len(text) > HEAD_MAX):
         raise ValueError("not a record of a recording")
     return found, text[at:]
 

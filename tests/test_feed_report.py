@@ -11,9 +11,10 @@ from conftest import Recordings
 from sessions import environment
 from test_recorder import begun, depth, ticks
 
-from pytrader import feed_report
-from pytrader.feed_report import Seen, bars, histogram, peak, stream_of
+from pytrader import feed_report, tally
+from pytrader.feed_report import Seen, bars, histogram, stream_of
 from pytrader.segments import records, segments
+from pytrader.tally import Peak, Tally
 
 FIRST = "binance/spot_btcusdt_20240808T2354_combined"
 MS = 1_000_000
@@ -35,17 +36,56 @@ def row_of(*words):
 def test_peak_is_the_most_in_any_window_wherever_it_begins():
     """Half open: a frame exactly one width later is in the next."""
     times = [0, 5, 9, 10, 11, 12, 30]
-    assert [peak(times, width) for width in (1, 2, 3, 4, 10, 100)] == [1, 2, 3, 4, 5, 7]
-    assert peak([], 5) == 0
+    peaks = [Peak(width) for width in (1, 2, 3, 4, 10, 100)]
+    for peak in peaks:
+        for at in times:
+            peak.add(at)
+    assert [peak.most for peak in peaks] == [1, 2, 3, 4, 5, 7]
+    assert Peak(5).most == 0
 
 
 def test_histogram_counts_every_value_once():
     """Below its upper edge; what is early counts in the first, what is late in the last."""
-    rows = histogram([-5, 0, 9_999, 10_000, 29_999, 10**12])
+    rows = histogram((value, 1) for value in (-5, 0, 9_999, 10_000, 29_999, 10**12))
     assert (rows[0], rows[1], rows[-1]) == ((10_000, 3), (30_000, 2), (None, 1))
     assert sum(count for _, count in rows) == 6
     assert bars(rows)[0] == "    < 10 us         3 " + "#" * 40
     assert bars(rows)[-1].strip().startswith(">= 30 s")
+
+
+def test_tally_is_exact_while_it_has_room_and_says_how_coarse_it_is_behind_that(monkeypatch):
+    """Held against sorting, values of both signs; the ends are exact in any case."""
+    values = [(number * 7_919) % 601 - 200 for number in range(601)] + [5] * 399
+    for most, step in ((601, 1), (100, 8), (3, 256)):
+        monkeypatch.setattr(tally, "VALUES_MAX", most)
+        counted = Tally()
+        for value in values:
+            counted.add(value)
+        row = sorted(values)
+        assert (counted.count, counted.least, counted.most, counted.step) == (1_000, row[0], row[-1], step)
+        assert sum(count for _, count in counted.rows()) == 1_000
+        found = counted.quantiles([1, 500, 990, 1_000])
+        for value, exact in zip(found, (row[0], row[499], row[989], row[999]), strict=True):
+            assert 0 <= exact - value < step
+
+
+def test_event_time_that_no_clock_shows_has_no_lag():
+    """A binary frame's empty time, the year one."""
+    times = iter([2**64 * 1_000, -(10**19), 5 * MS])
+    seen = Seen(lambda _: next(times), 0)
+    for _ in range(3):
+        seen.take(b"{}", 7 * MS)
+    lag = feed_report.report(seen, COUNTERS)["lag_ns"]
+    assert (lag["count"], lag["min"], lag["max"], lag["step_ns"]) == (1, 2 * MS, 2 * MS, 1)
+
+
+def test_one_frame_has_no_mean_rate(tmp_path):
+    """No time passed; the report says so in words."""
+    frames, times = tmp_path / "frames", tmp_path / "times"
+    frames.write_bytes(depth(1, 1))
+    times.write_bytes(b"5")
+    assert row_of(frames, "--recv-ns", times)["mean_per_second"] is None
+    assert "Rate      unknown over 0 ns; peaks: 1 in second" in report(frames, "--recv-ns", times)[1]
 
 
 @pytest.mark.parametrize(
@@ -221,8 +261,9 @@ def test_picture_has_three_charts_a_market(tmp_path, monkeypatch):
     drawn = []
 
     class Axis:
-        def hist(self, values, **_):
-            drawn.append(len(list(values)))
+        def hist(self, values, weights, **_):
+            assert len(values) == len(weights)
+            drawn.append(sum(weights))
 
         def set(self, **_):
             pass

@@ -3,6 +3,8 @@
 import gzip
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +12,9 @@ from sessions import environment
 from test_recorder import LOG, SNAPSHOT, begun, shown, ticks
 
 from pytrader import recorder
+from pytrader import segments as module
 from pytrader._core import Replay, Tape
-from pytrader.playback import play
+from pytrader.playback import play, whole_records
 from pytrader.recorder import Recorder
 from pytrader.recording import ReplayError
 from pytrader.replay import describe, describe_recording, report
@@ -143,17 +146,111 @@ def test_speed_is_that_of_the_frames_that_were_read(rotated):
     assert f"{10**9 // played.frames} ns a frame" in describe_recording(played)
 
 
-@pytest.mark.parametrize("which", ["frames", "snapshot"])
+@pytest.mark.parametrize("cannot", ["write the sums", "take it away"])
+def test_segment_that_the_bound_could_not_take_away_is_no_damage(tmp_path, monkeypatch, cannot):
+    """The disk refuses while the only whole segment goes; or a kill comes then."""
+    recording = begun(tmp_path, max_mb=8)
+    recording.feed(ticks(11, 3_000), every=500)
+    recording.recorder._max_bytes = 1
+    step = (Path, "unlink") if cannot == "take it away" else (recorder, "write_sums")
+    with monkeypatch.context() as bad:
+        bad.setattr(*step, lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        recording.recorder._attempt(recording.recorder._keep_to_the_bound)
+    assert play(recording.folder).frames > 1_000
+    recording.end()
+
+
+@pytest.mark.parametrize("which", ["frames", "snapshot", "times"])
 def test_file_of_frames_whose_gzip_is_damaged_is_named(tmp_path, which):
     """One sentence, whatever the damage; no traceback."""
-    plain = {"frames": b"\n".join(ticks(1, 400)), "snapshot": SNAPSHOT}
+    times = b"".join(b"%d\n" % number for number in range(400))
+    plain = {"frames": b"\n".join(ticks(1, 400)), "snapshot": SNAPSHOT, "times": times}
     for name, raw in plain.items():
         (tmp_path / name).write_bytes(gzip.compress(raw))
     raw = bytearray((tmp_path / which).read_bytes())
     raw[10:14] = b"\xff" * 4  # where the packed data begins
     (tmp_path / which).write_bytes(bytes(raw))
     words = [sys.executable, "-m", "pytrader", "replay", tmp_path / "frames", "--snapshot", tmp_path / "snapshot"]
+    words += ["--recv-ns", tmp_path / "times"]
     done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"/{which} is damaged: " in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_oldest_segment_that_was_moved_away_is_not_taken_for_one_that_the_bound_took(rotated):
+    """Its sum is left; the bound takes that away first."""
+    segments(rotated.folder)[0].path.unlink()
+    notes = play(rotated.folder).notes()
+    assert "Missing   segment 1: the book is unsynced from there" in notes
+    assert not any("record_max_mb" in line for line in notes)
+
+
+@pytest.mark.parametrize("between", ["numbered", "read_sums"])
+def test_segment_that_becomes_whole_while_the_folder_is_looked_at_is_no_damage(tmp_path, monkeypatch, between):
+    """A replay beside a program that records: between the list of the files and that of the sums, or the other way."""
+    recording = begun(tmp_path)
+    recording.write()
+    look = getattr(module, between)
+
+    def overtaken(folder):
+        found = look(folder)
+        monkeypatch.setattr(module, between, look)
+        recording.end()
+        return found
+
+    monkeypatch.setattr(module, between, overtaken)
+    assert shown(play(recording.folder).replay) == shown(recording.book)
+
+
+def test_segment_that_becomes_whole_before_it_is_read_is_read(tmp_path):
+    """A long report comes to the newest segment minutes after it was listed."""
+    recording = begun(tmp_path)
+    recording.write()
+    (listed,) = segments(recording.folder)
+    recording.end()
+    assert b"".join(text for text, _ in whole_records(listed)).count(b"\nframe ") == 10
+
+
+def test_tail_of_a_torn_segment_that_unpacks_to_nonsense_costs_no_record_before_it(tmp_path):
+    """What lay on the disk there before may happen to be packed data."""
+    recording = begun(tmp_path)
+    recording.write()
+    (torn,) = segments(recording.folder)
+    pack = zlib.compressobj(3, zlib.DEFLATED, -15)
+    nonsense = pack.compress(b"nonsense " * 200) + pack.flush(zlib.Z_SYNC_FLUSH)
+    torn.path.write_bytes(torn.path.read_bytes() + nonsense)
+    played = play(recording.folder)
+    assert (played.torn, played.frames) == ([torn.path.name], 10)
+    assert shown(played.replay) == shown(recording.book)
+    recording.end()
+
+
+def test_torn_segment_that_the_bound_takes_away_leaves_no_sum(tmp_path):
+    """A kill between the sum and the new name left both; the sum alone would look like a loss for ever."""
+    recording = begun(tmp_path)
+    recording.end()
+    whole = recording.folder / "000001.rec.gz"
+    whole.rename(recording.folder / "000001.rec.gz.part")
+    recording = begun(tmp_path, max_mb=8)
+    recording.feed(ticks(11, 20_000), every=500)
+    recording.end()
+    played = play(recording.folder)
+    assert played.files[0].number > 1
+    assert played.missing == []
+    named = (recording.folder / "SHA256SUMS").read_text().split()[1::2]
+    assert named == [file.path.name for file in played.files]
+
+
+@pytest.mark.parametrize("line", [b"soon", b"", b"1.5", b"9223372036854775808", b"-9223372036854775809", b"\xff"])
+@pytest.mark.parametrize("command", ["replay", "feed-report"])
+def test_receive_time_that_is_none_is_named_by_its_line(tmp_path, line, command):
+    """Exit code 1, no traceback."""
+    frames, times = tmp_path / "frames", tmp_path / "times"
+    frames.write_bytes(b"\n".join(ticks(1, 3)))
+    times.write_bytes(b"1\n%s\n3\n" % line)
+    words = [sys.executable, "-m", "pytrader", command, frames, "--recv-ns", times]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{times}, line 2: " in done.stderr
+    assert done.stderr.endswith("is no receive time; give ns, one a line\n")

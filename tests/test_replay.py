@@ -164,7 +164,7 @@ def test_the_report_for_a_person_names_everything(small: tuple[Path, Path], caps
 
 
 @pytest.mark.parametrize(
-    ("times", "reason"), [("1\n2\n", "fewer"), ("1\n" * 6, "more"), ("x\n" * 5, "invalid literal")]
+    ("times", "reason"), [("1\n2\n", "fewer"), ("1\n" * 6, "more"), ("x\n" * 5, "line 1: 'x' is no receive time")]
 )
 def test_receive_times_must_fit_the_frames(
     small: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], times: str, reason: str

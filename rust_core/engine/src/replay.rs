@@ -99,7 +99,11 @@ impl Replay {
             }
             Kind::End if self.heir_on(connection).is_some() => self.heir = None,
             Kind::End if self.connection != 0 && self.connection != connection => {}
-            Kind::End | Kind::Run => self.disconnect(),
+            Kind::End => self.disconnect(),
+            Kind::Run => {
+                (self.connection, self.heir) = (0, None);
+                self.market.begin_anew();
+            }
             Kind::Takeover => {
                 match self.heir.take_if(|(began, _)| *began == connection) {
                     Some((_, mut heir)) => self.market.take_over(&mut heir),

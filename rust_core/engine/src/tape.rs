@@ -48,6 +48,8 @@ struct Writer {
     missed: u64,
     missed_bytes: u64,
     missed_since_ns: i64,
+    /// Among them is the beginning, the end or the takeover of a connection.
+    missed_turn: bool,
 }
 
 /// The tape. Several threads may append, one after the other; one reads.
@@ -143,14 +145,16 @@ impl Tape {
         }
         writer.missed += 1;
         writer.missed_bytes += record.payload.len() as u64;
+        writer.missed_turn |= matches!(record.kind, Kind::Begin | Kind::End | Kind::Takeover);
         self.lost.set(self.lost.get() + 1);
         self.lost_bytes.set(self.lost_bytes.get() + record.payload.len() as u64);
     }
 
-    /// Puts the mark of what is missing, if something is and `words` more fit behind it.
+    /// Puts the mark of what is missing, if something is and `words` more fit behind it. Where connections changed
+    /// meanwhile, a takeover by none says that it is not known which one feeds the book.
     #[cold]
     fn mark(&self, writer: &mut Writer, words: usize) -> bool {
-        if writer.missed == 0 || !self.fits(writer, words + HEAD + 2) {
+        if writer.missed == 0 || !self.fits(writer, words + HEAD + 2 + HEAD) {
             return false;
         }
         let mut payload = [0; 16];
@@ -158,6 +162,9 @@ impl Tape {
         payload[8..].copy_from_slice(&writer.missed_bytes.to_le_bytes());
         let recv_ns = writer.missed_since_ns;
         self.put(writer, &Record { kind: Kind::Lost, recv_ns, connection: 0, payload: &payload });
+        if std::mem::take(&mut writer.missed_turn) {
+            self.put(writer, &Record { kind: Kind::Takeover, recv_ns, connection: 0, payload: b"" });
+        }
         (writer.missed, writer.missed_bytes) = (0, 0);
         true
     }

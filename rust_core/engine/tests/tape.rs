@@ -149,3 +149,95 @@ fn a_checkpoint_that_is_none_is_refused_and_a_live_book_needs_none() {
     assert!(replay.play(&Story::default().tell(Kind::Book, 1, b"{}").0).is_err());
     assert_eq!(best(&played(&Story::begun().tell(Kind::Book, 1, b"{}"))), (Sync::Live, 8, 101));
 }
+
+/// An OKX frame that leads from one id to another, and a fetched book.
+fn okx(previous: u64, id: u64) -> Vec<u8> {
+    let sides = r#""asks":[["101","1","0","1"]],"bids":[["99","1","0","1"]]"#;
+    let row = format!(r#"{{{sides},"ts":"1","prevSeqId":{previous},"seqId":{id}}}"#);
+    format!(r#"{{"arg":{{"channel":"books","instId":"BTC-USDT"}},"action":"update","data":[{row}]}}"#).into_bytes()
+}
+
+fn okx_book(id: u64) -> Vec<u8> {
+    let sides = r#""asks":[["103","1","0","1"]],"bids":[["98","1","0","1"]]"#;
+    format!(r#"{{"code":"0","msg":"","data":[{{{sides},"ts":"1","seqId":{id}}}]}}"#).into_bytes()
+}
+
+impl Story {
+    /// The venue counts anew, and the book goes live behind that.
+    fn counted_anew() -> Story {
+        Story::default()
+            .tell(Kind::Run, 0, b"{}")
+            .tell(Kind::Begin, 1, b"")
+            .tell(Kind::Frame, 1, &okx(1_000, 5))
+            .tell(Kind::Frame, 1, &okx(5, 9))
+            .tell(Kind::Snapshot, 1, &okx_book(7))
+    }
+
+    /// A connection whose fetched book is newer than every frame that came before it.
+    fn connected(self, connection: u32) -> Story {
+        self.tell(Kind::Begin, connection, b"")
+            .tell(Kind::Frame, connection, &okx(600, 605))
+            .tell(Kind::Snapshot, connection, &okx_book(610))
+            .tell(Kind::Frame, connection, &okx(605, 615))
+    }
+}
+
+fn played_okx(stories: &[&Story]) -> Replay {
+    let mut replay = Replay::new(Venue::Okx, "BTC-USDT", false);
+    stories.iter().for_each(|story| assert_eq!(replay.play(&story.0), Ok(story.0.len())));
+    replay
+}
+
+fn sync(replay: &Replay) -> (Sync, Doubt, u64) {
+    let top = replay.market().top();
+    (top.sync, top.doubt, top.update_id)
+}
+
+#[test]
+fn a_run_knows_nothing_of_what_the_venue_did_in_the_run_before() {
+    let run = Story::default().tell(Kind::Run, 0, b"{}").connected(1);
+    let both = played_okx(&[&Story::counted_anew(), &run]);
+    assert_eq!(sync(&both), (Sync::Live, Doubt::None, 615));
+    assert_eq!(sync(&both), sync(&played_okx(&[&run])));
+    assert_eq!(sync(&played_okx(&[&Story::counted_anew(), &Story::default().tell(Kind::Run, 0, b"")])).0, Sync::Empty);
+}
+
+#[test]
+fn a_checkpoint_tells_where_a_count_ended_that_the_venue_began_anew() {
+    let before = Story::counted_anew();
+    let (connection, made) = played_okx(&[&before]).checkpoint().expect("the book is live");
+    let resumed = Story::default().tell(Kind::Segment, 0, b"{}").tell(Kind::Book, connection, &made);
+    let after = Story::default().tell(Kind::End, 1, b"").connected(2);
+    let whole = played_okx(&[&before, &after]);
+    assert_eq!(sync(&whole).0, Sync::Desynced, "a body of the old count may have this id");
+    let resumed = played_okx(&[&resumed, &after]);
+    assert_eq!(sync(&whole), sync(&resumed));
+    assert_eq!(whole.market().counters().rows(), resumed.market().counters().rows());
+}
+
+#[test]
+fn connections_that_changed_while_the_tape_was_full_do_not_haunt_the_replay() {
+    for odd_words in 0..12 {
+        let tape = Tape::new(1 << 16);
+        let tell = |kind, connection, payload: &[u8]| tape.append(&Record { kind, recv_ns: 1, connection, payload });
+        let mut replay = Replay::new(Venue::Binance, "BTCUSDT", false);
+        let mut play = || {
+            let mut out = Vec::new();
+            tape.take(&mut out, usize::MAX);
+            assert_eq!(replay.play(&out), Ok(out.len()));
+            best(&replay)
+        };
+        for connection in 1..=200 {
+            tell(Kind::Begin, connection, b"");
+            tell(Kind::Frame, connection, &vec![b'x'; 8 * odd_words]);
+            (0..50).for_each(|_| tell(Kind::Frame, connection, &[b'x'; 200]));
+            tell(Kind::End, connection, b"");
+        }
+        tell(Kind::Begin, 201, b"");
+        assert_ne!(play().0, Sync::Live);
+        tell(Kind::Frame, 201, &depth(5, 6, "100"));
+        tell(Kind::Snapshot, 201, &snapshot(4));
+        tell(Kind::Frame, 201, &depth(7, 8, "101"));
+        assert_eq!(play(), (Sync::Live, 8, 101), "{odd_words} words more");
+    }
+}

@@ -15,6 +15,16 @@ impl Book {
         (self.sides.bids.edge(), self.sides.asks.edge())
     }
 
+    /// Where the count before this one ended, if the venue ever counted anew.
+    pub(crate) fn old_end(&self) -> Option<u64> {
+        self.old_end
+    }
+
+    /// Says where the count before this one ended.
+    pub(crate) fn recall_old_end(&mut self, old_end: Option<u64>) {
+        self.old_end = self.old_end.max(old_end);
+    }
+
     /// Says what is missing from the book.
     pub(crate) fn recall_edges(&mut self, (bid, ask): (Option<Price>, Option<Price>)) {
         self.sides.bids.recall_edge(bid);

@@ -1,6 +1,7 @@
 //! A live market as text, and back: what a recording needs to begin in the middle.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,9 @@ struct Checkpoint {
     /// Absent in older recordings: the book then counts as whole.
     #[serde(default)]
     edges: (Option<Price>, Option<Price>),
+    /// Absent in older recordings: the venue then counts as one that never counted anew.
+    #[serde(default)]
+    old_end: Option<u64>,
     counters: BTreeMap<String, u64>,
     bids: Vec<Row>,
     asks: Vec<Row>,
@@ -69,11 +73,21 @@ impl Market {
             next_sequence: self.sequence.next,
             whole: self.whole,
             edges: self.book.edges(),
+            old_end: self.book.old_end(),
             counters: self.counters.rows().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             bids: self.book.bids().map(row).collect(),
             asks: self.book.asks().map(row).collect(),
         };
         serde_json::to_vec(&made).ok()
+    }
+
+    /// Another run of the program recorded from here on: an empty market, of which only the counts go on.
+    pub fn begin_anew(&mut self) {
+        let symbol = std::mem::take(&mut self.symbol);
+        let (counters, latency) = (Arc::clone(&self.counters), Arc::clone(&self.latency));
+        let empty = Market::new(self.venue, "", Arc::clone(&self.published));
+        *self = Market { symbol, counters, latency, ..empty };
+        self.publish();
     }
 
     /// A book that was fetched for comparison differed when this was recorded: a live one is unsynced again.
@@ -97,6 +111,7 @@ impl Market {
         let first = self.counters.frames.get() == 0;
         self.book.replace(made.update_id, made.version, None, &bids, &asks);
         self.book.recall_edges(made.edges);
+        self.book.recall_old_end(made.old_end);
         if first {
             self.book.recall(doubt);
         }
