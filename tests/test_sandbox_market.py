@@ -235,6 +235,19 @@ def test_crash_falls_several_percent_in_about_a_minute():
     assert 0.02 <= 1 - market.book.bids.best() / before <= 0.12
 
 
+@pytest.mark.parametrize("scenario", ["crash", "thin"])
+def test_a_price_goes_no_farther_than_so_many_times_the_first_one(monkeypatch, scenario):
+    """Nor than such a part of it: chance has no memory of a right price, and would reach zero one day."""
+    monkeypatch.setattr("pytrader.sandbox.market.FARTHEST", 1.005)
+    market, seen = Market(7, SCENARIOS[scenario]), []
+    first = market.book.bids.best()
+    for second in range(1, 61):
+        market.happen(second * SECOND)
+        seen.append(market.book.bids.best() / first)
+    assert 0.985 < min(seen) < 0.997
+    assert max(seen) < 1.015
+
+
 def test_quiet_is_silent_for_seconds():
     """Nothing at all is sent for over two seconds, again and again."""
     made = Market(7, SCENARIOS["quiet"]).advance(60 * SECOND)
