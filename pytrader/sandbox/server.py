@@ -54,7 +54,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._listener = await self._loop.create_server(lambda: Session(self), HOST, port, ssl=tls, backlog=256)
         self._started = self._loop.time()
-        self.market.epoch_ms = time.time_ns() // 1_000_000
+        self._epoch_ms = self.market.epoch_ms = time.time_ns() // 1_000_000
         self._tick()
         self._ping()
         self._idle()
@@ -172,12 +172,11 @@ class Server:
         behind_ns = due_ns - self.market.now_ns - LONGEST_STEP_NS
         if self._hold_ns is not None and self._hold_ns <= due_ns:
             self._slipped_ns += due_ns - self._hold_ns
-            self.market.epoch_ms += (due_ns - self._hold_ns) // 1_000_000
             due_ns = self._hold_ns
         elif behind_ns > MOST_BEHIND_NS:
             self._slipped_ns += behind_ns
-            self.market.epoch_ms += behind_ns // 1_000_000
             due_ns -= behind_ns
+        self.market.epoch_ms = self._epoch_ms + self._slipped_ns // 1_000_000
         made = self._made(min(due_ns, self.market.now_ns + LONGEST_STEP_NS))
         if any(made.values()):
             self._broadcast({dialect: self.faults.marked(messages, now) for dialect, messages in made.items()})
