@@ -200,6 +200,29 @@ def test_muted_heartbeats_leave_no_hole_in_coinbases_numbers(offline, opened):
     assert breaks(found) == 0
 
 
+def test_silence_leaves_no_hole_in_coinbases_numbers_until_data_comes_again(offline, opened):
+    """Heartbeats and answers go on without a break, for who subscribes anew too: only the watch for data helps."""
+    heard = opened(COINBASE)
+    heard.send('{"type":"subscribe","channel":"heartbeats"}')
+    before = links(heard, 3)
+    control(offline, chaos="silent", chaos_s=2.5)
+    while json.loads(text := heard.recv())["channel"] == "l2_data":  # sent before
+        before.append(link(text))
+    before.append(link(text))
+    heard.send('{"type":"subscribe","channel":"level2","product_ids":["BTC-USDT"]}')
+    anew = opened(COINBASE)
+    assert link(anew.recv()) == (-1, 0)
+    channels = []
+    while channels.count("l2_data") == 0:
+        assert breaks(before) == 0
+        text = heard.recv()
+        before.append(link(text))
+        channels.append(json.loads(text)["channel"])
+    assert channels.count("subscriptions") == 1
+    assert breaks(before) == 1
+    assert link(anew.recv())[1] > 1
+
+
 def test_a_text_on_request_reaches_every_dialect(offline, opened):
     """As it is."""
     for path in (BYBIT, OKX, COINBASE, USDM):

@@ -184,6 +184,18 @@ def test_a_client_that_answers_pings_stays_and_one_that_does_not_is_dropped():
         client.shutdown()
 
 
+def test_pongs_that_answer_no_ping_keep_no_connection():
+    """They are allowed, but only the echo of a ping counts."""
+    with OfflineMarket.start(options=("--ping-seconds", "0.4")) as market:
+        client, _ = raw_client(market, "/ws")
+        with client:
+            deadline = time.monotonic() + 5
+            while control(market)["clients"]:
+                assert time.monotonic() < deadline, "the client is still there"
+                client.sendall(masked(0x8A, b""))
+                time.sleep(0.25)
+
+
 def test_a_clients_ping_is_answered_with_its_payload(connect):
     """An echo, as RFC 6455 wants."""
     client = connect("/ws")

@@ -1,6 +1,7 @@
 """One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -69,6 +70,7 @@ class Session(asyncio.Protocol):
         self._text = ""  # of a message that is still coming
         self._messages: deque[float] = deque()
         self._unanswered_since: float | None = None
+        self._pinged = b""  # the payload of our last ping
         self._deaf = False
         self._slow: bytearray | None = None  # what is sent a byte at a time
         self.talk: Talk | None = None
@@ -122,13 +124,16 @@ class Session(asyncio.Protocol):
 
     def ping(self, now: float, deadline_s: float) -> None:
         """Send the server's ping, or drop a client that has answered none for `deadline_s`."""
+        if self._deaf:  # whatever it answers is not read: half-open is not for us to end
+            return
         if self._unanswered_since is None:
             self._unanswered_since = now
         elif now - self._unanswered_since >= deadline_s:
             self._transport.abort()
             return
         assert self._websocket is not None
-        self.send(self._websocket.send(Ping(payload=str(time.time_ns() // 1_000_000).encode())))
+        self._pinged = str(time.time_ns() // 1_000_000).encode()
+        self.send(self._websocket.send(Ping(payload=self._pinged)))
 
     def cut(self) -> None:
         """Drop the connection without a word."""
@@ -139,8 +144,9 @@ class Session(asyncio.Protocol):
         if way.isdigit():
             self.close(int(way), "chaos")
         elif way == "rst":
-            plug = self._transport.get_extra_info("socket")
-            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError, AttributeError):  # under TLS it may be gone before we are told so
+                plug = self._transport.get_extra_info("socket")
+                plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.cut()
         else:
             self._finish()
@@ -244,7 +250,7 @@ class Session(asyncio.Protocol):
                 self._exchange.heard(self, text)
         elif isinstance(event, Ping) and self._exchange.answers_pings():
             self._write(event.response())
-        elif isinstance(event, Pong):
+        elif isinstance(event, Pong) and bytes(event.payload) == self._pinged:  # others answer nothing
             self._unanswered_since = None
         elif isinstance(event, CloseConnection):
             self._write(event.response())
