@@ -220,7 +220,12 @@ class Session(asyncio.Protocol):
     def _upgrade(self, request: h11.Request) -> None:
         websocket = WSConnection(ConnectionType.SERVER)
         self._websocket = websocket
-        websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
+        try:
+            websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
+        except RemoteProtocolError as broken:  # asks for a WebSocket, but not as RFC 6455 says
+            self._write(broken.event_hint or RejectConnection())
+            self._finish()
+            return
         self._websocket_events()
         early, _ = self._http.trailing_data  # sent by a client that did not wait for our answer
         if early and self.talk is not None:
