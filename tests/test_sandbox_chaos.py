@@ -136,12 +136,27 @@ def test_who_was_announced_no_oversized_frame_is_not_cut(offline, connect):
     """One without frames of book changes is met by nothing."""
     met, spared = connect(STREAM), connect("/ws")
     control(offline, chaos="oversize", chaos_s=1)
-    met.sock.settimeout(5)
+    end = time.monotonic() + 5
     with contextlib.suppress(ConnectionResetError):
         while met.sock.recv(1 << 20):
-            pass
+            assert time.monotonic() < end, "it is still there"
     spared.ping("still there?")
     assert spared.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"still there?")
+
+
+def test_an_announced_shutdown_ends_with_the_cut(offline, connect):
+    """The notice first, then data for a while, then the end without a close frame."""
+    client, heard, end = connect(STREAM), [], time.monotonic() + 6
+    control(offline, chaos="shutdown", chaos_s=1)
+
+    def note(message):
+        assert time.monotonic() < end, "it was not cut"
+        heard.append(message["stream"])
+
+    with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionResetError)):
+        receive(client, note)
+    assert heard.count("!serverShutdown") == 1
+    assert heard[heard.index("!serverShutdown") :].count("btcusdt@depth@100ms") > 2
 
 
 def test_a_half_open_connection_is_not_ended_by_the_pings_that_it_cannot_answer():
