@@ -125,6 +125,16 @@ def test_the_book_is_never_crossed_and_holds_at_least_1000_levels_a_side(scenari
         assert min(len(market.book.bids.keys), len(market.book.asks.keys)) >= 1_000
 
 
+@pytest.mark.parametrize("scenario", ["calm", "quiet"])
+def test_the_lowest_start_price_has_as_many_levels(scenario):
+    """Where a tick is a tenth of a basis point, levels lie too close for so many within a tenth of the price."""
+    for seed in range(40):
+        market = Market(seed, SCENARIOS[scenario], start_ticks=100_000)
+        for second in range(6):
+            market.happen(second * SECOND)
+            assert min(len(market.book.bids.keys), len(market.book.asks.keys)) >= 1_000, seed
+
+
 def test_equal_seeds_make_equal_frames_however_time_is_cut():
     """One leap of 10 s and ten thousand steps of 1 ms give the same texts in the same order."""
     leap = Market(42, SCENARIOS["calm"]).advance(10 * SECOND)
