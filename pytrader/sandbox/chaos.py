@@ -148,6 +148,7 @@ class Chaos:
                 session.cut()
             elif fault.kind == "slowloris":
                 session.speed_up()
+        self._struck = []
         self.say(f"chaos: {fault} has ended")
 
     @property
