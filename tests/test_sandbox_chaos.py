@@ -4,12 +4,14 @@ import contextlib
 import itertools
 import json
 import socket
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import websocket
-from sandbox_clients import ALL, control, fetch, is_depth, masked, raw_client, receive, split_frames
+from sandbox_clients import ALL, Address, control, fetch, is_depth, masked, raw_client, receive, running, split_frames
 
 from pytrader.sandbox.chaos import KINDS, Chaos, Fault, kinds_of, schedule
 from pytrader.sandbox.dialects.dialect import Kind, Message
@@ -272,6 +274,20 @@ def test_faults_of_their_own_accord_are_told_with_their_time_and_kind():
     assert all(len(at) == 12 for at, _ in lines[:6])
 
 
+def test_faults_go_on_though_nobody_hears_of_them_any_more():
+    """Standard error may be a pipe whose reader has left."""
+    words = [sys.executable, "-m", "pytrader.sandbox", "--parent-pipe", "--chaos", "cut", "--chaos-every", "0.2"]
+    with running(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stderr.close()
+        market = Address(child.stdout.readline().split()[3])
+        for _ in range(3):
+            client, _ = raw_client(market, "/ws")
+            with client, contextlib.suppress(ConnectionResetError):
+                client.settimeout(5)
+                while client.recv(1 << 10):
+                    pass
+
+
 @pytest.mark.parametrize("asked", [{"chaos": "gaps"}, {"chaos": 1}, {"chaos": "cut", "chaos_way": "1002"}])
 def test_a_fault_that_is_none_is_refused_with_those_that_are(offline, asked):
     """Nothing begins."""
@@ -346,6 +362,9 @@ def test_the_market_stands_still_while_it_is_held(offline, connect):
     control(offline, hold=True)
     client.settimeout(0.7)
     last = last_id(client)
+    assert fetch(offline, "/api/v3/depth?symbol=BTCUSDT")[2]["lastUpdateId"] == last
+    control(offline, hold=True)  # it is: asking again moves nothing
+    time.sleep(1.2)
     assert fetch(offline, "/api/v3/depth?symbol=BTCUSDT")[2]["lastUpdateId"] == last
     control(offline, hold=False)
     assert receive(client, is_depth)["data"]["U"] == last + 1

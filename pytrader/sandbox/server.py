@@ -4,6 +4,7 @@ It knows no exchange: `dialects` say what is sent and answered.
 """
 
 import asyncio
+import contextlib
 import json
 import ssl
 import sys
@@ -158,7 +159,7 @@ class Server:
             usual = KINDS[asked["chaos"]]
             seconds, way = asked.get("chaos_s", usual.least_s), asked.get("chaos_way", usual.ways[0])
             self.chaos.begin(Fault(asked["chaos"], seconds, way))
-        if "hold" in asked:
+        if "hold" in asked and asked["hold"] != (self._hold_ns is not None):
             self._hold_ns = (self.market.now_ns // HOLD_NS + 1) * HOLD_NS if asked["hold"] else None
 
     def _announce(self, session: Session) -> None:
@@ -231,4 +232,5 @@ class Server:
 
 def _say(line: str) -> None:
     """Log a line where a parent that reads nothing is not in the way: standard error, with the time, UTC."""
-    print(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f" {line}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # whoever read it may have left
+        print(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f" {line}", file=sys.stderr, flush=True)
