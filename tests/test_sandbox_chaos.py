@@ -161,6 +161,19 @@ def test_an_announced_shutdown_ends_with_the_cut(offline, connect):
     assert heard[heard.index("!serverShutdown") :].count("btcusdt@depth@100ms") > 2
 
 
+def test_a_slow_connection_is_not_ended_by_the_pings_that_it_cannot_hear():
+    """They would come by bytes too, and late; the rest comes at the end, and data after it."""
+    with OfflineMarket.start(options=("--ping-seconds", "0.2")) as market:
+        client = websocket.create_connection(market.ws_url + "/ws/btcusdt@depth@100ms", timeout=10)
+        last = json.loads(client.recv())
+        control(market, chaos="slowloris", chaos_s=2)
+        for _ in range(30):
+            depth = json.loads(client.recv())
+            assert depth["U"] == last["u"] + 1
+            last = depth
+        client.shutdown()
+
+
 def test_a_half_open_connection_is_not_ended_by_the_pings_that_it_cannot_answer():
     """What the client sends is not read; the connection stays until its time is over."""
     with OfflineMarket.start(options=("--ping-seconds", "0.2")) as market:
