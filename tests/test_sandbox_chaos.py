@@ -3,18 +3,22 @@
 import contextlib
 import itertools
 import json
+import socket
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import websocket
-from sandbox_clients import ALL, control, fetch, is_depth, masked, raw_client, receive, split_frames
+from sandbox_clients import ALL, Address, control, fetch, is_depth, masked, raw_client, receive, running, split_frames
 
 from pytrader.sandbox.chaos import KINDS, Chaos, Fault, kinds_of, schedule
 from pytrader.sandbox.dialects.dialect import Kind, Message
 from pytrader.sandbox.outgoing import wire
 from pytrader.sandbox.process import OfflineMarket, OfflineMarketError
-from pytrader.sandbox.spoiling import PING, SPOILERS, Stage
+from pytrader.sandbox.session import Session
+from pytrader.sandbox.spoiling import IN_BETWEEN, PING, SPOILERS, Stage
 
 pytest_plugins = ("sandbox_fixtures",)
 
@@ -109,13 +113,89 @@ def test_a_slow_frame_comes_by_bytes_and_all_that_it_held_up_at_the_end(offline)
 def test_a_client_that_answers_every_ping_is_not_punished_for_those_between_fragments(offline, connect):
     """Binance cuts who sends more than five messages in a second, pongs too; not those that it would not ask for."""
     client = connect(STREAM)
-    receive(client, is_depth)
+    last, count, between = receive(client, is_depth)["data"], 0, 0
     control(offline, chaos="fragment", chaos_s=1)
-    last, count = receive(client, is_depth)["data"], 0
     while count < 15:  # 1.5 s
-        depth = receive(client, is_depth)["data"]  # answers pings inside
-        assert depth["U"] == last["u"] + 1
-        last, count = depth, count + 1
+        opcode, data = client.recv_data(control_frame=True)  # answers pings inside
+        between += (opcode, data) == (websocket.ABNF.OPCODE_PING, IN_BETWEEN)
+        if opcode == websocket.ABNF.OPCODE_TEXT and is_depth(message := json.loads(data)):
+            assert message["data"]["U"] == last["u"] + 1
+            last, count = message["data"], count + 1
+    assert between > 5
+
+
+def test_a_text_that_is_no_utf8_is_cut_to_pieces_like_any(offline, connect):
+    """The market goes on."""
+    client = connect("/ws")
+    control(offline, chaos="fragment", chaos_s=1)
+    control(offline, send="\ud800")
+    pieces = [client.recv_frame() for _ in range(4)]
+    assert b"".join(piece.data for piece in pieces if piece.opcode != websocket.ABNF.OPCODE_PING) == b"\xed\xa0\x80"
+    assert fetch(offline, "/api/v3/ping")[0] == 200
+
+
+def test_who_was_announced_no_oversized_frame_is_not_cut(offline, connect):
+    """One without frames of book changes is met by nothing."""
+    met, spared = connect(STREAM), connect("/ws")
+    control(offline, chaos="oversize", chaos_s=1)
+    end = time.monotonic() + 5
+    with contextlib.suppress(ConnectionResetError):
+        while met.sock.recv(1 << 20):
+            assert time.monotonic() < end, "it is still there"
+    spared.ping("still there?")
+    assert spared.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"still there?")
+
+
+def test_an_announced_shutdown_ends_with_the_cut(offline, connect):
+    """The notice first, then data for a while, then the end without a close frame."""
+    client, heard, end = connect(STREAM), [], time.monotonic() + 6
+    control(offline, chaos="shutdown", chaos_s=1)
+
+    def note(message):
+        assert time.monotonic() < end, "it was not cut"
+        heard.append(message["stream"])
+
+    with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionResetError)):
+        receive(client, note)
+    assert heard.count("!serverShutdown") == 1
+    assert heard[heard.index("!serverShutdown") :].count("btcusdt@depth@100ms") > 2
+
+
+def test_a_slow_connection_is_not_ended_by_the_pings_that_it_cannot_hear():
+    """They would come by bytes too, and late; the rest comes at the end, and data after it."""
+    with OfflineMarket.start(options=("--ping-seconds", "0.2")) as market:
+        client = websocket.create_connection(market.ws_url + "/ws/btcusdt@depth@100ms", timeout=10)
+        last = json.loads(client.recv())
+        control(market, chaos="slowloris", chaos_s=2)
+        for _ in range(30):
+            depth = json.loads(client.recv())
+            assert depth["U"] == last["u"] + 1
+            last = depth
+        client.shutdown()
+
+
+def test_a_half_open_connection_is_not_ended_by_the_pings_that_it_cannot_answer():
+    """What the client sends is not read; the connection stays until its time is over."""
+    with OfflineMarket.start(options=("--ping-seconds", "0.2")) as market:
+        client, _ = raw_client(market, "/ws")
+        with client:
+            control(market, chaos="halfopen", chaos_s=2)
+            began = time.monotonic()
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(1 << 10):
+                    pass
+            assert 1.8 < time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("plug", [None, socket.socket()])
+def test_a_connection_that_is_gone_already_can_be_reset(plug):
+    """Under TLS the socket is closed a moment before its session hears of it."""
+    if plug is not None:
+        plug.close()
+    session, cuts = Session(None), []
+    session._transport = SimpleNamespace(get_extra_info=lambda _: plug, abort=lambda: cuts.append(1))
+    session.cut_in("rst")
+    assert cuts == [1]
 
 
 def test_frames_of_two_books_are_not_swapped_with_each_other():
@@ -207,6 +287,20 @@ def test_faults_of_their_own_accord_are_told_with_their_time_and_kind():
     assert all(len(at) == 12 for at, _ in lines[:6])
 
 
+def test_faults_go_on_though_nobody_hears_of_them_any_more():
+    """Standard error may be a pipe whose reader has left."""
+    words = [sys.executable, "-m", "pytrader.sandbox", "--parent-pipe", "--chaos", "cut", "--chaos-every", "0.2"]
+    with running(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stderr.close()
+        market = Address(child.stdout.readline().split()[3])
+        for _ in range(3):
+            client, _ = raw_client(market, "/ws")
+            with client, contextlib.suppress(ConnectionResetError):
+                client.settimeout(5)
+                while client.recv(1 << 10):
+                    pass
+
+
 @pytest.mark.parametrize("asked", [{"chaos": "gaps"}, {"chaos": 1}, {"chaos": "cut", "chaos_way": "1002"}])
 def test_a_fault_that_is_none_is_refused_with_those_that_are(offline, asked):
     """Nothing begins."""
@@ -281,6 +375,9 @@ def test_the_market_stands_still_while_it_is_held(offline, connect):
     control(offline, hold=True)
     client.settimeout(0.7)
     last = last_id(client)
+    assert fetch(offline, "/api/v3/depth?symbol=BTCUSDT")[2]["lastUpdateId"] == last
+    control(offline, hold=True)  # it is: asking again moves nothing
+    time.sleep(1.2)
     assert fetch(offline, "/api/v3/depth?symbol=BTCUSDT")[2]["lastUpdateId"] == last
     control(offline, hold=False)
     assert receive(client, is_depth)["data"]["U"] == last + 1

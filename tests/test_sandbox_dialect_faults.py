@@ -109,6 +109,32 @@ def test_a_stall_is_silence_and_then_a_break(offline, opened, path):
 
 
 @EVERY
+def test_chaos_meets_each_dialects_frames_of_book_changes(offline, opened, path):
+    """Held back and yet complete, then one twice, then two in the wrong order."""
+    client, longest, last, deadline = opened(path), 0.0, time.monotonic(), time.monotonic() + 10
+    found = links(client, 3)
+    control(offline, chaos="stall", chaos_s=0.7)
+    while longest < 0.5:
+        assert time.monotonic() < deadline, "nothing was held back"
+        found += links(client, 1)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    found += links(client, 8)
+    assert breaks(found) == 0
+    control(offline, chaos="dup")
+    assert met(client, found, lambda one, other: one == other)
+    control(offline, chaos="reorder")
+    assert met(client, found, lambda one, other: other[1] < one[1])
+
+
+def met(client, found, wanted):
+    """Say whether two neighbours among the next links are as wanted, within 3 s."""
+    end, fresh = time.monotonic() + 3, found[-1:]
+    while time.monotonic() < end and not any(wanted(*pair) for pair in pairwise(fresh)):
+        fresh += links(client, 1)
+    return time.monotonic() < end
+
+
+@EVERY
 def test_cut_ends_each_dialects_connection(offline, opened, path):
     """Without a close frame."""
     client = opened(path)
@@ -198,6 +224,29 @@ def test_muted_heartbeats_leave_no_hole_in_coinbases_numbers(offline, opened):
     while time.monotonic() < until:
         found += links(client, 1)
     assert breaks(found) == 0
+
+
+def test_silence_leaves_no_hole_in_coinbases_numbers_until_data_comes_again(offline, opened):
+    """Heartbeats and answers go on without a break, for who subscribes anew too: only the watch for data helps."""
+    heard = opened(COINBASE)
+    heard.send('{"type":"subscribe","channel":"heartbeats"}')
+    before = links(heard, 3)
+    control(offline, chaos="silent", chaos_s=2.5)
+    while json.loads(text := heard.recv())["channel"] == "l2_data":  # sent before
+        before.append(link(text))
+    before.append(link(text))
+    heard.send('{"type":"subscribe","channel":"level2","product_ids":["BTC-USDT"]}')
+    anew = opened(COINBASE)
+    assert link(anew.recv()) == (-1, 0)
+    channels = []
+    while channels.count("l2_data") == 0:
+        assert breaks(before) == 0
+        text = heard.recv()
+        before.append(link(text))
+        channels.append(json.loads(text)["channel"])
+    assert channels.count("subscriptions") == 1
+    assert breaks(before) == 1
+    assert link(anew.recv())[1] > 1
 
 
 def test_a_text_on_request_reaches_every_dialect(offline, opened):

@@ -102,12 +102,33 @@ def test_rest_calls_fail_on_request_and_then_work_again(offline):
     assert fetch(offline, "/api/v3/depth?symbol=BTCUSDT")[0] == 200
 
 
-@pytest.mark.parametrize("asked", [{"jump": 1}, {"cut": 1}, {"drop_depth": -1}, {"stall_s": "x"}, {"send": 5}, [1]])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"jump": 1},
+        {"cut": 1},
+        {"drop_depth": -1},
+        {"stall_s": "x"},
+        {"send": 5},
+        {"rest_status": 204},
+        {"rest_status": 99},
+        {"rest_status": 600},
+        [1],
+    ],
+)
 def test_a_control_request_that_makes_no_sense_is_refused(offline, asked):
     """With 400 and a sentence."""
     status, _, body = fetch(offline, "/control", asked)
     assert status == 400
     assert body["msg"]
+
+
+def test_the_clock_of_a_market_that_was_held_is_still_the_wall_clock(offline):
+    """It stands still in its own time alone; what is lost a tick, however little, adds up."""
+    control(offline, hold=True)
+    time.sleep(4)
+    behind = [time.time() * 1000 - fetch(offline, "/api/v3/time")[2]["serverTime"] for _ in range(10)]
+    assert -1_000 < min(behind) < 30
 
 
 def test_muted_pings_are_neither_sent_nor_answered():

@@ -125,6 +125,16 @@ def test_the_book_is_never_crossed_and_holds_at_least_1000_levels_a_side(scenari
         assert min(len(market.book.bids.keys), len(market.book.asks.keys)) >= 1_000
 
 
+@pytest.mark.parametrize("scenario", ["calm", "quiet"])
+def test_the_lowest_start_price_has_as_many_levels(scenario):
+    """Where a tick is a tenth of a basis point, levels lie too close for so many within a tenth of the price."""
+    for seed in range(40):
+        market = Market(seed, SCENARIOS[scenario], start_ticks=100_000)
+        for second in range(6):
+            market.happen(second * SECOND)
+            assert min(len(market.book.bids.keys), len(market.book.asks.keys)) >= 1_000, seed
+
+
 def test_equal_seeds_make_equal_frames_however_time_is_cut():
     """One leap of 10 s and ten thousand steps of 1 ms give the same texts in the same order."""
     leap = Market(42, SCENARIOS["calm"]).advance(10 * SECOND)
@@ -233,6 +243,19 @@ def test_crash_falls_several_percent_in_about_a_minute():
     before = market.book.bids.best()
     market.advance(65 * SECOND)
     assert 0.02 <= 1 - market.book.bids.best() / before <= 0.12
+
+
+@pytest.mark.parametrize("scenario", ["crash", "thin"])
+def test_a_price_goes_no_farther_than_so_many_times_the_first_one(monkeypatch, scenario):
+    """Nor than such a part of it: chance has no memory of a right price, and would reach zero one day."""
+    monkeypatch.setattr("pytrader.sandbox.market.FARTHEST", 1.005)
+    market, seen = Market(7, SCENARIOS[scenario]), []
+    first = market.book.bids.best()
+    for second in range(1, 61):
+        market.happen(second * SECOND)
+        seen.append(market.book.bids.best() / first)
+    assert 0.985 < min(seen) < 0.997
+    assert max(seen) < 1.015
 
 
 def test_quiet_is_silent_for_seconds():

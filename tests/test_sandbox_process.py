@@ -101,6 +101,30 @@ def test_a_bad_option_is_an_error_with_its_text():
         OfflineMarket.start(options=("--start-price", "cheap"))
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--port", "70000"), "not a port from 0 to 65535"),
+        (("--port", "-1"), "port"),
+        (("--port", "x"), "not a port"),
+        (("--keyfile", "key.pem"), "--keyfile needs --certfile"),
+    ],
+)
+def test_a_market_that_cannot_be_as_asked_says_so_in_a_line(words, told):
+    """Not with the stack of our own calls, and never in plain text where TLS was meant."""
+    with pytest.raises(OfflineMarketError, match=told) as refused:
+        OfflineMarket.start(options=words)
+    assert "Traceback" not in str(refused.value)
+
+
+def test_the_least_rate_that_there_is_makes_a_market_in_which_nothing_happens():
+    """It is above 0."""
+    with OfflineMarket.start(options=("--rate", "1e-320")) as market:
+        with urllib.request.urlopen(market.rest_url + "/api/v3/ping", timeout=10) as reply:
+            assert reply.read() == b"{}"
+        assert market.said() == []
+
+
 def test_it_serves_tls_when_given_a_certificate(tmp_path):
     """A client that trusts the certificate speaks wss and https to it."""
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")

@@ -166,6 +166,24 @@ def test_an_unknown_websocket_path_is_refused(offline):
     assert refused.value.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ("Connection: Upgrade\r\nSec-WebSocket-Version: 13", 400),
+        ("Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 12", 426),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13", 400),
+    ],
+)
+def test_a_handshake_that_is_none_is_refused_with_a_status(offline, fields, status):
+    """Without a key, of another version, without the field that asks for it: never without an answer."""
+    with socket.create_connection((offline.host, offline.port), 10) as client:
+        client.sendall(f"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n{fields}\r\n\r\n".encode())
+        answer = b""
+        while piece := client.recv(65_536):
+            answer += piece
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def test_a_client_that_answers_pings_stays_and_one_that_does_not_is_dropped():
     """Pings come on time; three unanswered intervals end the connection."""
     with OfflineMarket.start(options=("--ping-seconds", "0.3")) as market:
@@ -182,6 +200,18 @@ def test_a_client_that_answers_pings_stays_and_one_that_does_not_is_dropped():
         while time.monotonic() < answering_until:
             assert client.recv()  # websocket-client answers pings inside recv
         client.shutdown()
+
+
+def test_pongs_that_answer_no_ping_keep_no_connection():
+    """They are allowed, but only the echo of a ping counts."""
+    with OfflineMarket.start(options=("--ping-seconds", "0.4")) as market:
+        client, _ = raw_client(market, "/ws")
+        with client:
+            deadline = time.monotonic() + 5
+            while control(market)["clients"]:
+                assert time.monotonic() < deadline, "the client is still there"
+                client.sendall(masked(0x8A, b""))
+                time.sleep(0.25)
 
 
 def test_a_clients_ping_is_answered_with_its_payload(connect):

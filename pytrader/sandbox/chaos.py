@@ -125,9 +125,9 @@ class Chaos:
         self.end()
         self.fault, self._struck = fault, list(self.sessions)
         self.say(f"chaos: {fault} begins, {len(self._struck)} clients, {fault.seconds:g} s")
+        self._after("end", fault.seconds, self.end)
         for session in self._struck:
             self._strike(session, fault)
-        self._after("end", fault.seconds, self.end)
         if fault.kind == "slowloris":
             self._after("drip", DRIP_S, self._drip)
 
@@ -139,14 +139,16 @@ class Chaos:
         for name in ("end", "drip"):
             if name in self._timers:
                 self._timers.pop(name).cancel()
-        for session, spoiler in self._spoilers.items():
+        spoilers, self._spoilers = self._spoilers, {}
+        for session, spoiler in spoilers.items():
             session.say(spoiler.rest())
-        self._spoilers.clear()
         for session in self._struck:
-            if fault.kind in ("halfopen", "shutdown", "oversize"):
+            met = fault.kind != "oversize" or (session in spoilers and spoilers[session].left == 0)
+            if fault.kind in ("halfopen", "shutdown", "oversize") and met:
                 session.cut()
             elif fault.kind == "slowloris":
                 session.speed_up()
+        self._struck = []
         self.say(f"chaos: {fault} has ended")
 
     @property

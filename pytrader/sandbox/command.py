@@ -40,6 +40,12 @@ def _price_ticks(text: str) -> int:
     return ticks
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
 def _positive(text: str) -> float:
     try:
         value = float(text)
@@ -61,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pytrader sandbox`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 = any free one (default 0)")
+    parser.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 = any free one (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="equal seeds make equal markets (default 7)")
     parser.add_argument("--scenario", choices=SCENARIOS, default="calm", help="what kind of market (default calm)")
     parser.add_argument("--rate", type=_positive, default=1.0, help="factor on every rate (default 1)")
@@ -96,6 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until SIGINT, SIGTERM or the end of the parent's pipe; return 0, or 1 if it could not start."""
+    if given.keyfile and not given.certfile:
+        print("The offline market cannot start: --keyfile needs --certfile", file=sys.stderr)
+        return 1
     try:
         return asyncio.run(_serve(given))
     except ModuleNotFoundError as missing:

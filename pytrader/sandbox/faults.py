@@ -12,7 +12,7 @@ The body is one JSON object; every key is optional:
 | `send` | text | the text is sent as one WebSocket message, whatever it says |
 | `deny` | text | topics that begin with it are refused as unknown from now on, except by Binance; "" for none |
 | `old_snapshots` | number | the next snapshots are the one of the market's start |
-| `rest_status` | HTTP status | the next REST call fails with it; 418 and 429 carry Retry-After |
+| `rest_status` | HTTP status, 400 to 599 | the next REST call fails with it; 418 and 429 carry Retry-After |
 | `rest_count` | number (1) | how many calls `rest_status` is for |
 | `retry_after_s` | seconds (1) | what Retry-After says |
 | `mute_pings` | true or false | no pings and heartbeats are sent and no ping is answered |
@@ -23,6 +23,7 @@ The body is one JSON object; every key is optional:
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from pytrader.sandbox.chaos import KINDS
@@ -63,6 +64,8 @@ def parse(body: bytes) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
         if (key in NUMBERS and not number) or (key in SWITCHES and not isinstance(value, bool)):
             raise ControlError(f"{key!r} cannot be {value!r}")
+    if not HTTPStatus.BAD_REQUEST <= asked.get("rest_status", HTTPStatus.BAD_REQUEST) < 600:
+        raise ControlError(f"'rest_status' is a failure, 400 to 599, not {asked['rest_status']!r}")
     for key in TEXTS:
         if not isinstance(asked.get(key, ""), str):
             raise ControlError(f"{key!r} needs a text")

@@ -98,6 +98,9 @@ class Flow:
                 spacing = near * SPACING * (1 + (away / (near * DENSE)) ** 2)
                 away += 1 + int(self.rng.expovariate(1 / spacing))
                 ladder.place(first - ladder.sign * away, self._draw(self._deep_size))
+            while len(ladder.keys) < FEWEST_LEVELS:  # at low prices so many ticks are not that near
+                away = 1 + int(self.rng.random() * far)
+                ladder.place(first - ladder.sign * away, self._draw(self._deep_size))
             ladder.changed.clear()
 
     def deep(self) -> None:

@@ -26,6 +26,7 @@ DEPTH_NS: Final = 100_000_000
 SLOW_DEPTH_EVERY: Final = 10
 BEAT_NS: Final = 10_000_000  # exchanges publish at multiples of it
 RECENT_ORDERS: Final = 100
+FARTHEST: Final = 2  # a price that is so many times the first one, or such a part of it, goes no farther
 MS: Final = 1_000_000
 
 Act: TypeAlias = tuple[int, int, Callable[[int, int], None], int]  # when (ns), tie-break, what, its argument
@@ -49,6 +50,7 @@ class Market:
         self.book = Book(FIRST_UPDATE_ID)
         self.flow = Flow(self.rng, self.book, scenario, start_ticks)
         self._rate = rate
+        self._start_ticks = start_ticks
         self.recent: deque[Trades] = deque(maxlen=RECENT_ORDERS)  # the last market orders, oldest first
         self._happened: list[Happening] = []
         self._acts: list[Act] = []
@@ -122,9 +124,9 @@ class Market:
         return at_ns < self._silent_until_ns
 
     def _arrivals(self, start_ns: int, rate: float, act: Callable[[int, int], None]) -> None:
-        if rate <= 0:
-            return
         draw, per_ns = self.rng.expovariate, rate / 1e9
+        if per_ns <= 0:
+            return
         at_ns = start_ns + draw(per_ns)
         while at_ns < start_ns + SLOT_NS:
             self._schedule(int(at_ns), act, 0)
@@ -153,15 +155,25 @@ class Market:
         self._tell_top(at_ns)
 
     def _take(self, at_ns: int, _: int) -> None:
-        buys = self.rng.random() < 0.5
+        buys = self.rng.random() < self._appetite()
         self._tell_trades(at_ns, self.flow.take(buys, self.flow.trade_count()), buys)
         self._tell_top(at_ns)
 
     def _run(self, at_ns: int, _: int) -> None:
-        self._pushes(at_ns, int(self.rng.random() < 0.5))
+        self._pushes(at_ns, int(self.rng.random() < self._appetite()))
 
     def _fall(self, at_ns: int, _: int) -> None:
-        self._pushes(at_ns, 0)
+        self._pushes(at_ns, int(self._appetite() == 1.0))
+
+    def _appetite(self) -> float:
+        """Return how likely somebody buys: as likely as not, and alone where chance has led the price too far away.
+
+        It has no memory of a right price: left to itself for days, or at a high rate, it would reach zero.
+        """
+        bid = self.book.bids.best()
+        if bid * FARTHEST < self._start_ticks:
+            return 1.0
+        return 0.0 if bid > self._start_ticks * FARTHEST else 0.5
 
     def _pushes(self, at_ns: int, up: int) -> None:
         """Start a run: several pushes in one direction, each of which sets off re-quotes."""

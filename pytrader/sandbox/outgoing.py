@@ -16,7 +16,12 @@ Filter: TypeAlias = Callable[["Session", Sequence[Message]], Iterable[Message]]
 
 def wire(message: Message) -> bytes:
     """Return the bytes of one message."""
+    if message.kind == Kind.RAW and isinstance(message.payload, bytes):
+        return message.payload
+    return frames.websocket(*content(message))
+
+
+def content(message: Message) -> tuple[int, bytes]:
+    """Return the opcode and the payload of one message: half of a surrogate pair as the bytes that it would be."""
     payload = message.payload
-    if isinstance(payload, str):
-        return frames.websocket(1, payload.encode(errors="surrogatepass"))
-    return payload if message.kind == Kind.RAW else frames.websocket(2, payload)
+    return (1, payload.encode(errors="surrogatepass")) if isinstance(payload, str) else (2, payload)

@@ -4,6 +4,7 @@ It knows no exchange: `dialects` say what is sent and answered.
 """
 
 import asyncio
+import contextlib
 import json
 import ssl
 import sys
@@ -54,7 +55,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._listener = await self._loop.create_server(lambda: Session(self), HOST, port, ssl=tls, backlog=256)
         self._started = self._loop.time()
-        self.market.epoch_ms = time.time_ns() // 1_000_000
+        self._epoch_ms = self.market.epoch_ms = time.time_ns() // 1_000_000
         self._tick()
         self._ping()
         self._idle()
@@ -158,7 +159,7 @@ class Server:
             usual = KINDS[asked["chaos"]]
             seconds, way = asked.get("chaos_s", usual.least_s), asked.get("chaos_way", usual.ways[0])
             self.chaos.begin(Fault(asked["chaos"], seconds, way))
-        if "hold" in asked:
+        if "hold" in asked and asked["hold"] != (self._hold_ns is not None):
             self._hold_ns = (self.market.now_ns // HOLD_NS + 1) * HOLD_NS if asked["hold"] else None
 
     def _announce(self, session: Session) -> None:
@@ -172,12 +173,11 @@ class Server:
         behind_ns = due_ns - self.market.now_ns - LONGEST_STEP_NS
         if self._hold_ns is not None and self._hold_ns <= due_ns:
             self._slipped_ns += due_ns - self._hold_ns
-            self.market.epoch_ms += (due_ns - self._hold_ns) // 1_000_000
             due_ns = self._hold_ns
         elif behind_ns > MOST_BEHIND_NS:
             self._slipped_ns += behind_ns
-            self.market.epoch_ms += behind_ns // 1_000_000
             due_ns -= behind_ns
+        self.market.epoch_ms = self._epoch_ms + self._slipped_ns // 1_000_000
         made = self._made(min(due_ns, self.market.now_ns + LONGEST_STEP_NS))
         if any(made.values()):
             self._broadcast({dialect: self.faults.marked(messages, now) for dialect, messages in made.items()})
@@ -232,4 +232,5 @@ class Server:
 
 def _say(line: str) -> None:
     """Log a line where a parent that reads nothing is not in the way: standard error, with the time, UTC."""
-    print(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f" {line}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # whoever read it may have left
+        print(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f" {line}", file=sys.stderr, flush=True)

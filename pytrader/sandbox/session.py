@@ -1,6 +1,7 @@
 """One client's connection: HTTP first, a WebSocket after the upgrade. Bytes in, bytes out; the server decides."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -30,6 +31,7 @@ from pytrader.sandbox.spoiling import IN_BETWEEN
 MOST_BODY_BYTES: Final = 1 << 20
 MOST_TEXT_CHARACTERS: Final = 1 << 20  # of a client's message, in however many fragments it comes
 MOST_UNSENT_BYTES: Final = 32 << 20  # a client that reads slower than this much behind is dropped
+MOST_PINGS: Final = 4  # whose echo counts: a slow client may answer one after the next was sent
 MOST_CLOSE_REASON: Final = 123  # bytes, of RFC 6455
 ABNORMAL: Final = 1006  # the code of a connection that ends without a close frame
 LINGER_S: Final = 5.0  # in which an ended connection may still take what was sent before
@@ -69,6 +71,7 @@ class Session(asyncio.Protocol):
         self._text = ""  # of a message that is still coming
         self._messages: deque[float] = deque()
         self._unanswered_since: float | None = None
+        self._pinged: deque[bytes] = deque(maxlen=MOST_PINGS)  # payloads of our last pings
         self._deaf = False
         self._slow: bytearray | None = None  # what is sent a byte at a time
         self.talk: Talk | None = None
@@ -122,13 +125,16 @@ class Session(asyncio.Protocol):
 
     def ping(self, now: float, deadline_s: float) -> None:
         """Send the server's ping, or drop a client that has answered none for `deadline_s`."""
+        if self._deaf or self._slow is not None:  # it could not answer in time, and such a fault is not ended by pings
+            return
         if self._unanswered_since is None:
             self._unanswered_since = now
         elif now - self._unanswered_since >= deadline_s:
             self._transport.abort()
             return
         assert self._websocket is not None
-        self.send(self._websocket.send(Ping(payload=str(time.time_ns() // 1_000_000).encode())))
+        self._pinged.append(str(time.time_ns() // 1_000_000).encode())
+        self.send(self._websocket.send(Ping(payload=self._pinged[-1])))
 
     def cut(self) -> None:
         """Drop the connection without a word."""
@@ -139,8 +145,9 @@ class Session(asyncio.Protocol):
         if way.isdigit():
             self.close(int(way), "chaos")
         elif way == "rst":
-            plug = self._transport.get_extra_info("socket")
-            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError, AttributeError):  # under TLS it may be gone before we are told so
+                plug = self._transport.get_extra_info("socket")
+                plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.cut()
         else:
             self._finish()
@@ -214,7 +221,12 @@ class Session(asyncio.Protocol):
     def _upgrade(self, request: h11.Request) -> None:
         websocket = WSConnection(ConnectionType.SERVER)
         self._websocket = websocket
-        websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
+        try:
+            websocket.initiate_upgrade_connection(list(request.headers), request.target.decode())
+        except RemoteProtocolError as broken:  # asks for a WebSocket, but not as RFC 6455 says
+            self._write(broken.event_hint or RejectConnection())
+            self._finish()
+            return
         self._websocket_events()
         early, _ = self._http.trailing_data  # sent by a client that did not wait for our answer
         if early and self.talk is not None:
@@ -244,7 +256,7 @@ class Session(asyncio.Protocol):
                 self._exchange.heard(self, text)
         elif isinstance(event, Ping) and self._exchange.answers_pings():
             self._write(event.response())
-        elif isinstance(event, Pong):
+        elif isinstance(event, Pong) and bytes(event.payload) in self._pinged:  # others answer nothing
             self._unanswered_since = None
         elif isinstance(event, CloseConnection):
             self._write(event.response())

@@ -5,8 +5,9 @@ from typing import ClassVar, Final, NamedTuple
 
 from pytrader.sandbox import frames
 from pytrader.sandbox.crossing import crossed
+from pytrader.sandbox.dialects.coinbase_texts import numbered_less
 from pytrader.sandbox.dialects.dialect import NO_DATA, Kind, Message
-from pytrader.sandbox.outgoing import wire
+from pytrader.sandbox.outgoing import content, wire
 
 PIECES: Final = 64  # of a message that is cut to pieces
 IN_BETWEEN: Final = b"in between"
@@ -127,13 +128,22 @@ class Stall(Spoiler):
 
 
 class Silent(Spoiler):
-    """Loses all data; what is no data goes on."""
+    """Loses all data; what is no data goes on, numbered as if there had been none: the hole shows once data comes."""
 
     lasts = True
 
+    def __init__(self, stage: Stage) -> None:
+        """Lose nothing yet."""
+        super().__init__(stage)
+        self._lost = 0
+
     def sent(self, messages: Iterable[Message]) -> Iterable[Message]:
         """Keep answers, signs of life and notices."""
-        return [message for message in messages if message.kind in NO_DATA]
+        for message in messages:
+            if message.kind in NO_DATA:
+                yield message._replace(payload=numbered_less(message.payload, self._lost))
+            else:
+                self._lost += 1
 
 
 class Fragment(Spoiler):
@@ -160,7 +170,7 @@ class BadUtf8(Spoiler):
 
     def changed(self, message: Message) -> Iterable[Message]:
         """Spoil its middle."""
-        payload = message.payload.encode() if isinstance(message.payload, str) else message.payload
+        _, payload = content(message)
         middle = len(payload) // 2
         return (Message(Kind.RAW, "", frames.websocket(1, payload[:middle] + b"\xff\xc0" + payload[middle:])),)
 
@@ -199,7 +209,7 @@ SPOILERS: Final[dict[str, type[Spoiler]]] = {
 def _pieces(message: Message) -> bytes:
     if message.kind == Kind.RAW:
         return wire(message)
-    opcode, payload = (1, message.payload.encode()) if isinstance(message.payload, str) else (2, message.payload)
+    opcode, payload = content(message)
     size = max(1, len(payload) // PIECES)
     parts = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
     sent = [

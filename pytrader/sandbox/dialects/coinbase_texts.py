@@ -1,5 +1,6 @@
 """Coinbase's JSON: a channel, a line feed where a connection puts time and number, then the events."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -7,6 +8,14 @@ from pytrader.sandbox.dialects.numbers import price, rfc3339, size
 from pytrader.sandbox.happenings import Levels, Trades
 
 PRODUCTS: Final = ("BTC-USDT", "BTC-USD")
+_NUMBERED: Final = re.compile(r'(\{"channel":"\w+","timestamp":"[^"]*","sequence_num":)(\d+)')
+
+
+def numbered_less(payload: str | bytes, count: int) -> str | bytes:
+    """Return a message with a `sequence_num` that is `count` lower; one that has none as it is."""
+    if isinstance(payload, bytes) or not (head := _NUMBERED.match(payload)):
+        return payload
+    return f"{head[1]}{int(head[2]) - count}{payload[head.end() :]}"
 
 
 def update_texts(bids: Levels, asks: Levels, at: str) -> list[str]:
