@@ -249,7 +249,7 @@ class Feed:
     def _refused(self, error: Exception) -> _Outcome:
         if not isinstance(error, FetchError) or error.status is None:
             return _Outcome(f"{self._stream_address.authority}: {error or type(error).__name__}")
-        return _Outcome(self._advised(str(error), error.status), retry_after_s=error.retry_after_s)
+        return _Outcome(str(known := self._known(error)), retry_after_s=known.retry_after_s)
 
     def _after(self, outcome: _Outcome) -> None:
         if self._stopped.is_set():
@@ -336,17 +336,15 @@ class Feed:
         try:
             return fetch(url, waker=self._rest_waker, ca_file=settings.ca_file, timeout_s=settings.connect_timeout_s)
         except FetchError as error:
-            self._bar(error.retry_after_s)
-            if error.status is None:
-                raise
-            raise FetchError(self._advised(str(error), error.status), error.status, error.retry_after_s) from None
+            known = self._known(error)
+            self._bar(known.retry_after_s)
+            raise known from None
 
     # Pauses, all of which a stop ends
 
     def _bar(self, wait_s: float) -> None:
-        if wait_s > 0:
-            with self._lock:
-                self._barred_until_s = max(self._barred_until_s, self._settings.clock() + wait_s)
+        with self._lock:
+            self._barred_until_s = max(self._barred_until_s, self._settings.clock() + wait_s)
 
     def _barred_s(self) -> float:
         return max(0.0, self._barred_until_s - self._settings.clock())
@@ -395,6 +393,8 @@ class Feed:
             if (words := self._denials.take()) and not self._stopped.is_set():
                 self._say(FeedState("denied", words))
 
-    def _advised(self, text: str, status: int) -> str:
-        advice = self._venue.advice(status)
-        return f"{text}. {advice}" if advice else text
+    def _known(self, error: FetchError) -> FetchError:
+        if error.status is None:
+            return error
+        advice, wait_s = self._venue.advice(error.status), max(error.retry_after_s, self._venue.ban_s(error.status))
+        return FetchError(f"{error}. {advice}" if advice else str(error), error.status, wait_s)

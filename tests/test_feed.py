@@ -17,7 +17,7 @@ from pytrader._core import Book
 from pytrader.feed import Feed, FeedSettings
 from pytrader.fetch import FetchError
 from pytrader.pacing import Backoff
-from pytrader.venues import Binance, KeepAlive
+from pytrader.venues import Binance, Bybit, KeepAlive
 
 LOG = logging.getLogger("test_feed")
 
@@ -33,10 +33,10 @@ class Halves(random.Random):
 class Running:
     """A feed on its threads."""
 
-    def __init__(self, stream_base, rest_base, **settings):
+    def __init__(self, stream_base, rest_base, venue=Binance, **settings):
         """Start them."""
-        self.book, self.states = Book(), []
-        venue = Binance("BTCUSDT", stream_base, rest_base)
+        self.book, self.states = Book(venue.name), []
+        venue = venue("BTCUSDT", stream_base, rest_base)
         settings = FeedSettings(random=Halves(), **settings)
         self.feed = Feed(venue, self.book, log=LOG, on_state=self.states.append, settings=settings)
         bodies = (self.feed.run, self.feed.run_next, self.feed.run_snapshots)
@@ -117,10 +117,9 @@ class Talkative(Binance):
         """Return none."""
 
 
-def test_a_venue_s_header_texts_and_keep_alive_are_sent_and_no_snapshot_is_fetched(server, monkeypatch):
+def test_a_venue_s_header_texts_and_keep_alive_are_sent_and_no_snapshot_is_fetched(server):
     """Its words open the connection and keep it open."""
-    monkeypatch.setattr("test_feed.Binance", Talkative)
-    with running(server) as feed:
+    with running(server, venue=Talkative) as feed:
         stream = server.stream()
         stream.send(depth(9, 11, "100.00", "101.00"))
         assert [stream.read_frame() for _ in range(4)] == [(TEXT, text) for text in TEXTS]
@@ -215,6 +214,14 @@ def test_retry_after_is_obeyed(server):
     with running(server):
         server.stream()
     assert server.upgrades[1].at_s - server.upgrades[0].at_s >= 2.0
+
+
+def test_a_ban_whose_answer_says_nothing_of_it_lasts_as_long_as_the_venue_s_rules_say(server):
+    """Bybit answers 403 to an address that asked too often, and wants ten minutes of peace."""
+    server.upgrade = lambda _: refusal(403)
+    with running(server, venue=Bybit) as feed:
+        until(lambda: feed.feed._barred_s() > 500, "the ban")
+    assert len(server.upgrades) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"too", b"x" * 100_000])

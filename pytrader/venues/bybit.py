@@ -48,6 +48,7 @@ class Bybit(AskedVenue):
 
     name: ClassVar[str] = "bybit"
     advices: ClassVar[Mapping[int, str]] = _ADVICES
+    bans_s: ClassVar[Mapping[int, float]] = {403: 600.0}  # bybit-exchange.github.io/docs/v5/rate-limit
 
     symbol: str = "BTCUSDT"
     stream_base: str = STREAM_BASE

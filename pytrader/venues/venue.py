@@ -104,6 +104,9 @@ class Venue(Protocol):
     def advice(self, status: int) -> str:
         """Return what HTTP `status` means at this venue and what to try; empty when it means nothing special."""
 
+    def ban_s(self, status: int) -> float:
+        """Return how long to leave the venue alone after HTTP `status` where its answer does not say, seconds."""
+
 
 class OpenVenue:
     """What venues whose market data is open to all say alike, unless they say it otherwise."""
@@ -113,6 +116,8 @@ class OpenVenue:
     message_max: ClassVar[int] = MESSAGE_MAX
     advices: ClassVar[Mapping[int, str]]
     """What can be done about an HTTP status."""
+    bans_s: ClassVar[Mapping[int, float]] = {}
+    """How long an HTTP status bars this address, seconds."""
 
     def headers(self) -> Mapping[str, str]:
         """Return nothing: the streams are open to all."""
@@ -124,6 +129,10 @@ class OpenVenue:
     def advice(self, status: int) -> str:
         """Return what a refusal means and what to try; empty when it means nothing special."""
         return self.advices.get(status, "")
+
+    def ban_s(self, status: int) -> float:
+        """Return how long to leave the venue alone after a status that says nothing of it, seconds; mostly 0."""
+        return self.bans_s.get(status, 0.0)
 
 
 class AskedVenue(OpenVenue, ABC):

@@ -25,8 +25,8 @@ pub const MAX_FRAME: usize = 16 << 20;
 pub const MAX_LEVELS: usize = 5_000;
 /// Most levels a side in one frame or snapshot: Coinbase sends its whole book at once, 27,000 levels on a side.
 pub const MAX_FRAME_LEVELS: usize = 200_000;
-/// Most trades in one frame (Bybit's bound).
-pub const MAX_FRAME_TRADES: usize = 1_024;
+/// Most trades in one frame: Bybit's bound is 1,024, Coinbase has none for the 250 ms that it sends at once.
+pub const MAX_FRAME_TRADES: usize = 4_096;
 
 /// A venue whose market data can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use engine::wire::{Join, Message, Print, Span};
 use super::Said;
 use super::json::{Json, No, priced};
 
-const MOST_TRADES: usize = 1_024;
+const MOST_TRADES: usize = 4_096;
 
 /// The message, and whether the frame is certainly one of depth.
 pub fn read(json: &Json, symbol: &str) -> (Result<Said, No>, bool) {

@@ -61,7 +61,7 @@ fn side(bytes: &[u8], price: (usize, i32), quantity: (usize, i32)) -> Result<Lev
 /// The entries of a group at `at` whose count has `width` bytes, and where it ends.
 fn group(frame: &[u8], at: usize, width: usize) -> Result<(Vec<&[u8]>, usize), No> {
     let (length, count) = (unsigned(frame, at, 2)? as usize, unsigned(frame, at + 2, width)? as usize);
-    if width == 4 && count > 1_024 {
+    if width == 4 && count > 4_096 {
         return Err("too many");
     }
     let start = at + 2 + width;
