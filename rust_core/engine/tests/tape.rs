@@ -177,8 +177,8 @@ impl Story {
     fn connected(self, connection: u32) -> Story {
         self.tell(Kind::Begin, connection, b"")
             .tell(Kind::Frame, connection, &okx(600, 605))
-            .tell(Kind::Snapshot, connection, &okx_book(610))
-            .tell(Kind::Frame, connection, &okx(605, 615))
+            .tell(Kind::Snapshot, connection, &okx_book(990))
+            .tell(Kind::Frame, connection, &okx(605, 995))
     }
 }
 
@@ -197,7 +197,7 @@ fn sync(replay: &Replay) -> (Sync, Doubt, u64) {
 fn a_run_knows_nothing_of_what_the_venue_did_in_the_run_before() {
     let run = Story::default().tell(Kind::Run, 0, b"{}").connected(1);
     let both = played_okx(&[&Story::counted_anew(), &run]);
-    assert_eq!(sync(&both), (Sync::Live, Doubt::None, 615));
+    assert_eq!(sync(&both), (Sync::Live, Doubt::None, 995));
     assert_eq!(sync(&both), sync(&played_okx(&[&run])));
     assert_eq!(sync(&played_okx(&[&Story::counted_anew(), &Story::default().tell(Kind::Run, 0, b"")])).0, Sync::Empty);
 }
