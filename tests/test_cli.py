@@ -383,6 +383,15 @@ def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
     assert not lives(pid)
 
 
+@pytest.fixture
+def hearing_hangups():
+    """Let programs that are started hear SIGHUP, also where nohup runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing_hangups")
 @pytest.mark.parametrize("closed", [False, True])
 def test_prompt_whose_terminal_is_closed_ends_in_good_order(terminal, tmp_path, closed):
     """The kernel tells it by SIGHUP, and nothing can be written any more: what rests is cancelled all the same."""

@@ -146,8 +146,8 @@ def test_a_replay_of_many_hand_overs_takes_over_as_often_as_the_live_book_did(se
     """On the tape no connection ends before its successor took over: there a replay would throw its book away."""
     tape, replay = Tape(), Replay()
 
-    def taped():
-        book = Book()
+    def taped(venue):
+        book = Book(venue)
         book.set_tape(tape)
         return book
 
