@@ -15,7 +15,8 @@ AUTOBAHN ?= python2.7
 CORE := pytrader/_core.abi3.so
 CLIENTS := target/clients
 # Tests of whole programs, which mostly wait for them: they run beside the others, and are shown behind them.
-PROGRAMS := $(foreach name,crash damage failing_io halt outer_controls recorder scripts time_zones,tests/test_$(name).py)
+PROGRAMS := $(foreach name,app cli crash damage failing_io halt outer_controls recorder sandbox_dialect_faults sandbox_process \
+	sandbox_server scripts time_zones watch,tests/test_$(name).py)
 # Folders are listed too: their time changes when a file is added or removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust_core \( -name tests -o -name benches \) -prune -o \( -type d -o -name '*.rs' -o -name Cargo.toml \) -print)
 # Scripts in .venv name it by its full path: in a clone that was moved, or without its Python, it is made anew.
