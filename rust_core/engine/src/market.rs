@@ -41,7 +41,7 @@ pub struct Market {
     was_live: bool,
     /// Version of the book when it was live last; 0 before that on this connection.
     live_version: u64,
-    /// Id and version of the last snapshot that this connection's stream made the book.
+    /// Id and version of the last snapshot on the stream, if the book was live ever since.
     whole: Option<(u64, u64)>,
 }
 
@@ -170,7 +170,7 @@ impl Market {
     pub fn disconnected(&mut self) {
         self.book.desync(Doubt::Disconnected);
         self.drop_top();
-        (self.sequence, self.live_version, self.whole) = (Sequence::default(), 0, None);
+        (self.sequence, self.live_version) = (Sequence::default(), 0);
         self.publish();
     }
 
@@ -284,6 +284,8 @@ impl Market {
                 self.top.bid = bids.next().unwrap_or_default();
                 self.top.ask = asks.next().unwrap_or_default();
             }
+        } else {
+            self.whole = None;
         }
         self.counters.bid_levels.set(self.book.bids().len() as u64);
         self.counters.ask_levels.set(self.book.asks().len() as u64);

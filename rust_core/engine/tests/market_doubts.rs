@@ -164,6 +164,19 @@ mod okx {
     }
 
     #[test]
+    fn a_snapshot_of_a_quiet_market_is_taken_again_by_a_book_that_was_lost_and_is_behind_it() {
+        let mut market = new();
+        let row = r#"{"asks":[["900","1","0","1"]],"bids":[["2","1","0","1"]],"ts":"1","prevSeqId":-1,"seqId":97}"#;
+        let head = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":["#;
+        let snapshot = format!("{head}{row}]}}");
+        assert_eq!(market.apply(snapshot.as_bytes(), 1), Applied::Snapshot);
+        assert!(matches!(update(&mut market, 90, 95, 50), Applied::Gap { .. }), "it came late");
+        assert_eq!(offer(&mut market, 92), SnapshotOutcome::Bridged);
+        assert_eq!(market.apply(snapshot.as_bytes(), 1), Applied::Snapshot);
+        assert_eq!(update(&mut market, 97, 99, 50), Applied::Depth);
+    }
+
+    #[test]
     fn a_book_for_which_no_snapshot_is_fetched_wants_one_on_the_stream_where_those_came_before() {
         for streamed in [false, true] {
             let mut market = new();
