@@ -383,6 +383,16 @@ def test_terminated_prompt_restores_the_terminal_and_ends_its_market(terminal):
     assert not lives(pid)
 
 
+def with_a_resting_order(one):
+    """Return the terminal once an order of its prompt rests."""
+    one.wait_for(r"Type `help` for the commands\.")
+    one.type("top on")
+    one.wait_for(TOP_LINE.pattern)
+    one.type("buy 0.01 @ 20000")
+    one.wait_for("Order resting: BUY")
+    return one
+
+
 @pytest.fixture
 def hearing_hangups():
     """Let programs that are started hear SIGHUP, also where nohup runs the tests."""
@@ -395,12 +405,7 @@ def hearing_hangups():
 @pytest.mark.parametrize("closed", [False, True])
 def test_prompt_whose_terminal_is_closed_ends_in_good_order(terminal, tmp_path, closed):
     """The kernel tells it by SIGHUP, and nothing can be written any more: what rests is cancelled all the same."""
-    one = terminal()
-    one.wait_for(r"Type `help` for the commands\.")
-    one.type("top on")
-    one.wait_for(TOP_LINE.pattern)
-    one.type("buy 0.01 @ 20000")
-    one.wait_for("Order resting: BUY")
+    one = with_a_resting_order(terminal())
     pid = offline_pid(one.child)
     if closed:
         with Path(os.devnull).open("rb") as nowhere:
@@ -413,12 +418,7 @@ def test_prompt_whose_terminal_is_closed_ends_in_good_order(terminal, tmp_path, 
 
 def test_terminated_prompt_cancels_what_rests_as_a_script_does(terminal, tmp_path):
     """Only `--keep-open` leaves an order at rest, however the session ends."""
-    one = terminal()
-    one.wait_for(r"Type `help` for the commands\.")
-    one.type("top on")
-    one.wait_for(TOP_LINE.pattern)
-    one.type("buy 0.01 @ 20000")
-    one.wait_for("Order resting: BUY")
+    one = with_a_resting_order(terminal())
     one.child.terminate()
     assert one.end() == (143, True), one.said
     assert events(tmp_path / "demo")[-1].kind == "ended"
